@@ -1,0 +1,163 @@
+/*
+ * btree.h -- trees of records (key, value) in the pages of a store.
+ *
+ * One structure serves tables and indexes.  The page holds the newest version of each record, committed or not; the
+ * layer above (txn/) keeps older ones and decides under the leaf's latch what a transaction may see or change.
+ *
+ * B1  Keys of a leaf are strictly ascending and lie in [low fence, high fence).
+ * B2  A tree's root page never moves; its pages at one level cover the key space without gap or overlap.
+ * B3  A change of a record is logged (redo and undo in one record) before the leaf's latch is released.
+ * B4  Splits, merges and root changes are system transactions: one redo-only log record each, never undone.
+ * B5  Undo finds its record again by (tree, key): it may have moved to another page meanwhile.
+ * B6  An overflow chain is immutable; an update writes a new one.
+ */
+#ifndef ISOLDE_BTREE_H
+#define ISOLDE_BTREE_H
+
+#include "btree/store.h"
+
+/* Flags of a record on the page. */
+enum {
+    BTREE_GHOST = 1,        /* deleted; kept until purge removes it */
+    BTREE_VERSIONED = 2,    /* hint, unlogged: older versions or locks may be in the version store */
+    BTREE_OVERFLOW = 4,     /* the value is a reference to an overflow chain */
+};
+
+/* A record as it stands on a latched leaf.  `key` and `value` are valid only until the callback returns. */
+struct btree_record {
+    struct bytes key;
+    struct bytes value;     /* inline value, or with BTREE_OVERFLOW the reference (see btree_read_overflow) */
+    uint8_t flags;
+    PageNo leaf;
+};
+
+/* An interval of keys.  NULL data = unbounded on that side. */
+struct btree_range {
+    struct bytes low, high;
+    bool low_inclusive, high_inclusive;
+};
+
+/* ---- trees ---------------------------------------------------------------------------------------- */
+
+/* A new empty tree, entered in the directory of trees.  Logged in the chain: undoing it drops the tree. */
+int btree_create(struct op *op, struct store *store, struct wal_chain *chain, TreeId *tree_id) MUST_CHECK;
+/* The handle of a tree: cheap, cached, valid until btree_drop or store_close. XX000 when there is no such tree. */
+int btree_open(struct op *op, struct store *store, TreeId tree_id, struct btree **tree) MUST_CHECK;
+/* Frees every page and the directory entry, at once, in system transactions; going on after a crash needs another call (absent
+ * is fine).  Nobody may be using the tree. */
+int btree_drop(struct op *op, struct store *store, TreeId tree_id) MUST_CHECK;
+TreeId btree_id(const struct btree *tree);
+/* Longest key that a tree of this store takes: a quarter of the usable page.  Longer: 54000 by btree_change. */
+size_t btree_key_max(const struct store *store);
+
+/* ---- reading -------------------------------------------------------------------------------------- */
+
+/* Calls visit(arg, record) under the leaf's shared latch with the record of exactly this key, ghosts included, or with NULL
+ * when there is none (the latch of the leaf where it would be is held then too). */
+int btree_get(struct op *op, struct btree *tree, struct bytes key,
+              int (*visit)(void *arg, struct op *op, const struct btree_record *record), void *arg) MUST_CHECK;
+
+struct btree_visitor {
+    void *arg;
+    /* Before the records of a leaf, under its latch: the part of the key space that will be visited now is
+     * [from, to) going forwards, or (from, to] read backwards; NULL data = the end of the range or of the tree.  May be NULL. */
+    int (*enter_leaf)(void *arg, struct op *op, PageNo leaf, const struct btree_range *covered);
+    /* Each record in order, ghosts included.  *stop = true ends the visit after this one; the cursor goes on behind it. */
+    int (*record)(void *arg, struct op *op, const struct btree_record *record, bool *stop);
+};
+
+/* A position between records of a range; no latch is held between calls.  Embedded; btree_cursor_close frees its key. */
+struct btree_cursor {
+    struct btree *tree;
+    struct btree_range range;       /* borrowed from the caller, must outlive the cursor */
+    bool backward;
+    bool done;
+    bool started;
+    uint8_t *position;              /* last key visited, or the fence reached */
+    size_t position_len, position_capacity;
+    bool position_visited;          /* position is a record already visited, not a fence */
+    uint64_t hint_state;            /* leaf and version where it stood: a shortcut that is validated */
+    PageNo hint_leaf;
+    uint8_t fixed[64];
+};
+
+void btree_cursor_open(struct btree_cursor *cursor, struct btree *tree, const struct btree_range *range, bool backward);
+/* Visits the records of the next leaf of the range (one leaf per latch). *more is false when the range is exhausted. */
+int btree_cursor_next_leaf(struct op *op, struct btree_cursor *cursor, const struct btree_visitor *visitor, bool *more)
+    MUST_CHECK;
+void btree_cursor_close(struct btree_cursor *cursor);
+
+/* Reads a value that lies in an overflow chain into the arena.  May be called with or without the leaf's latch, as long as
+ * purge cannot free the chain (a snapshot that sees the record is published). */
+int btree_read_overflow(struct op *op, struct store *store, struct bytes reference, struct arena *arena,
+                        struct bytes *value) MUST_CHECK;
+/* Total bytes of the value behind a reference. */
+uint64_t btree_overflow_size(struct bytes reference);
+
+/* ---- changing ------------------------------------------------------------------------------------- */
+
+enum btree_change_kind {
+    BTREE_INSERT,           /* the key gets a record with this value; absent or ghost before */
+    BTREE_UPDATE,           /* live before, new value */
+    BTREE_DELETE,           /* live before; becomes a ghost (which keeps its old value) */
+};
+
+struct btree_change {
+    enum btree_change_kind kind;
+    struct bytes key, value;        /* value of any size: long ones are put in an overflow chain first */
+    uint8_t set_flags;              /* BTREE_VERSIONED or 0 */
+    void *arg;
+    /* Under the leaf's exclusive latch, before anything is changed: `before` is the record as it stands, or NULL when absent.  *apply =
+     * false leaves everything as it is.  May change kind, value and set_flags of the change, but not make the value longer. May be
+     * called more than once (after a split); must be repeatable until `applied`. May be NULL. */
+    int (*judge)(void *arg, struct op *op, const struct btree_record *before, struct btree_change *change, bool *apply);
+    /* Under the same latch, after the change: lsn of its log record, and the record as it stands now.  Cannot fail. May be NULL. */
+    void (*applied)(void *arg, Lsn lsn, const struct btree_record *now);
+};
+
+/* Finds the leaf, makes room (splitting as needed), asks `judge`, logs, applies.  chain: the transaction's (undoable).  With
+ * chain NULL the change is a system transaction (redo-only).  *applied tells whether it was. */
+int btree_change(struct op *op, struct btree *tree, struct wal_chain *chain, struct btree_change *change, bool *applied)
+    MUST_CHECK;
+/* As BTREE_INSERT of a new key but redo-only though it belongs to a transaction: for a tree that the same transaction created and
+ * that nobody else can see (index builds).  Fast for ascending keys.  *added is false when the key exists. */
+int btree_load(struct op *op, struct btree *tree, struct bytes key, struct bytes value, bool *added) MUST_CHECK;
+
+/* Physically removes the ghost of this key if `judge` (under the leaf's exclusive latch; NULL = yes) agrees; merges the leaf with
+ * a neighbour when it has become too empty.  A system transaction. */
+int btree_purge(struct op *op, struct btree *tree, struct bytes key,
+                int (*judge)(void *arg, struct op *op, const struct btree_record *ghost, bool *remove), void *arg,
+                bool *removed) MUST_CHECK;
+/* Clears BTREE_VERSIONED if `judge` agrees under the latch: unlogged, dirties nothing.  Gives up without waiting for a latch. */
+void btree_clear_versioned(struct btree *tree, PageNo leaf, struct bytes key,
+                           bool (*judge)(void *arg, const struct btree_record *record), void *arg);
+/* Frees an overflow chain, in system transactions, restartable. */
+int btree_free_overflow(struct op *op, struct store *store, struct bytes reference) MUST_CHECK;
+
+/* ---- row operations in the log -------------------------------------------------------------------- */
+
+/* What one logged row operation was: for rebuilding the version entries of losers at restart, and a change stream. */
+struct btree_row_log {
+    TreeId tree;
+    enum btree_change_kind kind;
+    struct bytes key;
+    bool had_before, before_ghost;
+    struct bytes before, after;     /* stored form: with the OVERFLOW flag they are references */
+    uint8_t before_flags, after_flags;
+};
+/* False when the record is not a row operation. */
+bool btree_decode_row_log(const struct wal_record *record, struct btree_row_log *row);
+
+/* ---- statistics and checking ---------------------------------------------------------------------- */
+
+struct btree_stats {
+    uint64_t leaf_pages, inner_pages, overflow_pages, records, ghosts;
+    unsigned height;
+};
+int btree_stats(struct op *op, struct btree *tree, struct btree_stats *stats) MUST_CHECK;
+/* A cheap estimate of the number of records and leaf pages (from a few descents); for the planner. */
+int btree_estimate(struct op *op, struct btree *tree, uint64_t *records, uint64_t *leaf_pages) MUST_CHECK;
+/* Fraction (0..1) of the tree's records that lie in the range, estimated from the path of both bounds. */
+int btree_estimate_range(struct op *op, struct btree *tree, const struct btree_range *range, double *fraction) MUST_CHECK;
+
+#endif

@@ -1,0 +1,66 @@
+/*
+ * store.h -- one open database file with its log: open order, restart, checkpoints, close.
+ *
+ * The store ties src/os, wal, src/buf and btree together; the layers above see trees in it.
+ */
+#ifndef ISOLDE_BTREE_STORE_H
+#define ISOLDE_BTREE_STORE_H
+
+#include "src/buf/buf.h"
+#include "src/os/os.h"
+#include "wal/wal.h"
+
+struct store;
+struct btree;
+
+struct store_options {
+    struct vfs *vfs;
+    const char *path;               /* "app.db"; "app.db-wal", "app.db-dw" and "app.db-tmp" lie beside it */
+    uint32_t page_size;             /* at creation only; 0 = 8 KiB */
+    uint64_t cache_size;            /* bytes of frames; 0 = 64 MiB */
+    struct wal_options wal;         /* zeros = defaults */
+    bool create;                    /* make the file when absent; else 58P01 */
+    bool no_background;             /* tests: no background writer, no checkpointer thread */
+};
+
+/* What btree/ calls in the layer above while it undoes a row operation; NULL functions are skipped. */
+struct store_hooks {
+    void *context;
+    /* The record of `key` was restored by rollback; called under the leaf's exclusive latch (V1: pop the entry here).
+     * Returns the flags that the restored record keeps (BTREE_VERSIONED or 0). */
+    uint8_t (*undone)(void *context, TxnId txn, TreeId tree, struct bytes key, Lsn undone_lsn);
+    /* Transactions in progress, for a checkpoint: fills chains (op's arena), chain_count and next_txn. */
+    int (*collect)(void *context, struct op *op, struct wal_checkpoint_state *state);
+};
+
+/* Opens (after restart if need be) or creates.  Errors: 58P01 absent, XX001 damage, 55006 another process has it (DETAIL:
+ * pid and host), 0A000 newer format, 22023 bad option, XX002 not a database file. */
+int store_open(struct op *op, const struct store_options *options, struct store **store) MUST_CHECK;
+/* The layer above is ready: hooks are called from now on.  Losers wait in store_restart() for their rollback. */
+void store_set_hooks(struct store *store, const struct store_hooks *hooks);
+const struct wal_restart *store_restart(const struct store *store);
+/* Rolls a chain back to `stop` (0: wholly), with CLRs, through the handlers of btree/. */
+int store_rollback(struct op *op, struct store *store, struct wal_chain *chain, Lsn stop) MUST_CHECK;
+/* One fuzzy checkpoint now; returns when it is complete. */
+int store_checkpoint(struct op *op, struct store *store) MUST_CHECK;
+/* Clean close: flushes, checkpoints, marks the file clean and removes the log and the double-write file. No
+ * transaction may be in progress.  Frees the store whatever happens; an error says what was not done (the log then stays). */
+int store_close(struct op *op, struct store *store) MUST_CHECK;
+/* Frees everything without writing anything: as if the process were killed. */
+void store_abandon(struct store *store);
+
+struct wal *store_wal(struct store *store);
+struct buf *store_buf(struct store *store);
+
+/* Pages by use, for views and tests. */
+struct store_space {
+    uint64_t pages, free_pages;
+};
+int store_space(struct op *op, struct store *store, struct store_space *space) MUST_CHECK;
+
+/* CHECK: every page reached exactly once or free; every invariant of every tree.  Calls report(arg, line) for each
+ * finding; *findings counts them.  Safe beside other threads only when no one writes (the layer above locks). */
+int store_check(struct op *op, struct store *store, void (*report)(void *arg, const char *line), void *arg,
+                uint64_t *findings) MUST_CHECK;
+
+#endif

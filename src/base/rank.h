@@ -1,0 +1,46 @@
+/*
+ * rank.h -- the order in which latches are taken.
+ *
+ * A thread that holds a latch takes only latches of a higher rank (page latches: from parent to child
+ * and from left to right, enforced by btree/; among equals of other ranks, never two).  Debug builds keep the held
+ * ranks per thread and abort on a wrong order, naming both sites; release builds compile this away.
+ */
+#ifndef ISOLDE_BASE_RANK_H
+#define ISOLDE_BASE_RANK_H
+
+/* Lowest rank first: taken first. */
+enum rank {
+    RANK_API_DATABASES,     /* the process-wide list of open databases */
+    RANK_API_DATABASE,
+    RANK_SQL_CATALOG,       /* the cache of table definitions */
+    RANK_TXN_MANAGER,       /* begin, end, and the list of slots */
+    RANK_LOCK_TABLE,        /* lock manager: wait queues, table locks */
+    RANK_CHECKPOINT,        /* one checkpoint at a time */
+    RANK_BTREE_REGISTRY,    /* tree id -> root page */
+    RANK_PAGE,              /* page latches; several at once by btree/'s own rules */
+    RANK_FREE_SPACE,
+    RANK_SSI,               /* SIREAD records and the rw graph */
+    RANK_VERSION_BUCKET,    /* a chain of the version store */
+    RANK_WAIT_QUEUE,        /* parking place of one waiting transaction */
+    RANK_COMMIT_ORDER,      /* ordered -> visible */
+    RANK_BUF_MAP,           /* page state arrays, frame free list */
+    RANK_BUF_WRITE,         /* dirty list, double-write batch */
+    RANK_WAL_FLUSH,         /* who leads the flush */
+    RANK_WAL_BUFFER,        /* positions of the log buffer */
+    RANK_WAL_SEGMENTS,
+    RANK_OS,                /* inside a vfs */
+    RANK_COUNT
+};
+
+#ifdef ISOLDE_DEBUG
+void rank_enter(enum rank rank, const char *file, int line);
+void rank_leave(enum rank rank);
+int rank_held(void);        /* how many latches this thread holds */
+#define RANK_ENTER(rank) rank_enter((rank), __FILE__, __LINE__)
+#define RANK_LEAVE(rank) rank_leave(rank)
+#else
+#define RANK_ENTER(rank) ((void)(rank))
+#define RANK_LEAVE(rank) ((void)(rank))
+#endif
+
+#endif

@@ -1,0 +1,188 @@
+/*
+ * txn.h -- transactions over the trees of a store: snapshots, versions, conflicts, locks, serializability.
+ *
+ * What SQL sees: sessions (one per connection), in which one transaction at a time reads trees at a snapshot
+ * and changes records.  Keys and values are opaque bytes here.
+ *
+ * T1  commit_ts is the LSN of the commit record; a snapshot is one number, read_ts, and sees exactly the commits
+ *     with commit_ts <= read_ts, and the session's own changes of earlier commands.
+ * T2  A commit passes ordered, visible, acknowledged, in this order; visible_ts never passes a commit whose durability
+ *     (as asked for) is still outstanding.
+ * T3  The uncommitted entry at the head of a record's chain is its row lock.
+ * T4  Nothing that a published snapshot may see is purged.
+ * T5  No wait for a transaction while a latch is held.
+ * T6  The committed SERIALIZABLE transactions have a serial order that respects real time.
+ */
+#ifndef ISOLDE_TXN_H
+#define ISOLDE_TXN_H
+
+#include "btree/btree.h"
+
+struct txn_manager;
+struct txn_session;
+
+enum txn_level { TXN_READ_COMMITTED, TXN_REPEATABLE_READ, TXN_SERIALIZABLE };
+enum txn_sync { TXN_SYNC_OFF, TXN_SYNC_NORMAL, TXN_SYNC_FULL };
+
+struct txn_options {
+    uint64_t version_memory;        /* bytes of version store in memory; 0 = 64 MiB */
+    bool no_background;             /* tests: purge runs only in txn_purge */
+};
+
+/* ---- the manager ---------------------------------------------------------------------------------- */
+
+/* Registers its hooks with the store, takes over the losers of a restart (they are in progress until rolled back, in the
+ * background unless no_background) and serves sessions from then on. */
+int txn_manager_open(struct op *op, struct store *store, const struct txn_options *options,
+                     struct txn_manager **manager) MUST_CHECK;
+/* No session may exist.  Waits for background work. */
+void txn_manager_close(struct txn_manager *manager);
+struct store *txn_manager_store(struct txn_manager *manager);
+CommitTs txn_visible_ts(const struct txn_manager *manager);
+/* Purges what no snapshot needs, once, now. */
+int txn_purge(struct op *op, struct txn_manager *manager) MUST_CHECK;
+
+/* ---- sessions ------------------------------------------------------------------------------------- */
+
+int txn_session_open(struct op *op, struct txn_manager *manager, struct txn_session **session) MUST_CHECK;
+/* Rolls back what is in progress. */
+void txn_session_close(struct txn_session *session);
+struct txn_manager *txn_session_manager(struct txn_session *session);
+/* Text of the statement in progress, for error details and views; borrowed until the next call. */
+void txn_set_statement(struct txn_session *session, const char *text, size_t len);
+/* Limits on waiting, microseconds; 0 = none.  cancel: may be set by another thread; see txn_interrupt. */
+void txn_set_lock_timeout(struct txn_session *session, uint64_t microseconds);
+void txn_set_statement_deadline(struct txn_session *session, uint64_t deadline_ns);
+void txn_set_sync(struct txn_session *session, enum txn_sync sync);
+/* Any thread: ends the statement in progress, also a wait, with 57014. */
+void txn_interrupt(struct txn_session *session);
+atomic_bool *txn_cancel_flag(struct txn_session *session);
+/* Called (in the session's thread, without latches) when a wait for another transaction begins (waiting = true) and ends. */
+void txn_on_wait(struct txn_session *session, void (*callback)(void *arg, bool waiting), void *arg);
+
+/* ---- transactions --------------------------------------------------------------------------------- */
+
+int txn_begin(struct op *op, struct txn_session *session, enum txn_level level, bool read_only, bool deferrable) MUST_CHECK;
+bool txn_in_progress(const struct txn_session *session);
+TxnId txn_id(struct txn_session *session);      /* assigned at the first call or the first write */
+/* Returns after the commit is visible and as durable as txn_set_sync asked.  Fails with 40001 (then the transaction is
+ * rolled back) or 08007 (outcome unknown: the log's sync failed).  In every case the transaction has ended. */
+int txn_commit(struct op *op, struct txn_session *session) MUST_CHECK;
+/* Cannot fail for the caller: a broken log makes the database read-only and restart finishes the undo. */
+void txn_rollback(struct txn_session *session);
+
+/* A statement begins: READ COMMITTED takes a new snapshot, the others one at the first statement.  Each call is also a new command:
+ * what was written by earlier commands becomes visible to it.  40001 for a doomed transaction. */
+int txn_statement_begin(struct op *op, struct txn_session *session) MUST_CHECK;
+/* The statement is over: READ COMMITTED gives its snapshot back. */
+void txn_statement_end(struct txn_session *session);
+/* Within one statement: later reads see what was written so far. (Constraint checks and the like.) */
+void txn_next_command(struct txn_session *session);
+CommitTs txn_read_ts(const struct txn_session *session);
+/* Before rows or errors reach the client: waits until what the session has built on is visible (dep_ts). */
+int txn_await_dependencies(struct op *op, struct txn_session *session) MUST_CHECK;
+
+/* A point to which the transaction can be undone.  Marks nest; rolling back to one forgets the later ones. */
+struct txn_mark {
+    Lsn lsn;
+    uint32_t command;
+    uint64_t lock_position;
+};
+void txn_mark(struct txn_session *session, struct txn_mark *mark);
+/* Undoes all since the mark and releases its locks; reads stay recorded.  Fails only for a broken log or damage. */
+int txn_rollback_to(struct op *op, struct txn_session *session, const struct txn_mark *mark) MUST_CHECK;
+
+/* Called once when the transaction has ended: at commit between ordered and visible, at abort after undo. Latches of rank
+ * RANK_SQL_CATALOG may be taken inside.  Registered per transaction; freed with it. */
+int txn_on_end(struct op *op, struct txn_session *session, void (*callback)(void *arg, bool committed, CommitTs ts),
+               void *arg) MUST_CHECK;
+
+/* ---- reading -------------------------------------------------------------------------------------- */
+
+/* A version that the snapshot sees.  The bytes are valid only during the callback. */
+struct txn_row {
+    struct bytes key, value;        /* value: whole, overflow chains already followed */
+};
+typedef int (*txn_row_visit)(void *arg, struct op *op, const struct txn_row *row, bool *stop);
+
+/* The visible version of exactly this key: visit is called with it, under the leaf's latch (be quick, call nothing
+ * of this header), or not at all.  At SERIALIZABLE the key is recorded as read, present or not. */
+int txn_get(struct op *op, struct txn_session *session, struct btree *tree, struct bytes key, txn_row_visit visit,
+            void *arg, bool *found) MUST_CHECK;
+
+/* A scan of a range; embedded in the caller, no allocation per scan in the usual case.  The range is borrowed. */
+struct txn_scan {
+    struct txn_session *session;
+    struct btree_cursor cursor;
+    CommitTs read_ts;
+    uint32_t command;
+    struct arena arena;             /* for values from overflow chains */
+    void *ssi;                      /* the SIREAD interval that grows with the scan; NULL below SERIALIZABLE */
+    bool ended;
+};
+/* At SERIALIZABLE what is recorded as read grows leaf by leaf with the scan and ends where it ends. */
+void txn_scan_open(struct txn_scan *scan, struct txn_session *session, struct btree *tree, const struct btree_range *range,
+                   bool backward);
+/* Visits the visible versions of the next leaf.  visit may stop early (*stop); the next call goes on behind that row. *more is
+ * false when the range is exhausted. */
+int txn_scan_next(struct op *op, struct txn_scan *scan, txn_row_visit visit, void *arg, bool *more) MUST_CHECK;
+void txn_scan_close(struct txn_scan *scan);
+
+/* ---- writing -------------------------------------------------------------------------------------- */
+
+enum txn_result {
+    TXN_WRITTEN,
+    TXN_DUPLICATE,      /* insert: a live record has this key; `newest` is its value */
+    TXN_CHANGED,        /* READ COMMITTED only: the row has a newer committed version than `seen`: evaluate again */
+    TXN_GONE,           /* READ COMMITTED only: deleted meanwhile; moved_to is set when its key was changed */
+    TXN_SELF_CHANGED,   /* changed or deleted before by this very command: skip the row */
+};
+
+/* What became of a write.  The bytes live in the op's scratch arena. */
+struct txn_outcome {
+    enum txn_result result;
+    struct bytes newest;            /* DUPLICATE and CHANGED: value of the newest committed version */
+    CommitTs newest_ts;             /* of that version: pass it as `seen` with the second try */
+    struct bytes moved_to;          /* GONE: the row's new key; NULL data when it was deleted */
+};
+
+/* All of them wait for a writer in progress of the same key (deadlocks: 40P01 for the one whose wait closes the cycle).
+ * Errors: 40001, 40P01, 55P03, 57014, 25006 (read only), 54000 (key too long), 53100, 58030. */
+
+/* The key must be free: absent, ghost that is committed, or deleted by this transaction.  At REPEATABLE READ and above, a key whose
+ * ghost was deleted by a concurrent transaction in the snapshot of which it was visible gives 40001. */
+int txn_insert(struct op *op, struct txn_session *session, struct btree *tree, struct bytes key, struct bytes value,
+               struct txn_outcome *outcome) MUST_CHECK;
+/* seen: txn_read_ts() of the scan that found the row, or newest_ts after TXN_CHANGED. REPEATABLE READ and above fail with
+ * 40001 where READ COMMITTED answers CHANGED or GONE. */
+int txn_update(struct op *op, struct txn_session *session, struct btree *tree, struct bytes key, struct bytes value,
+               CommitTs seen, struct txn_outcome *outcome) MUST_CHECK;
+/* moved_to: the row's new primary key when this delete is half of a key change, so that waiters can follow; else NULL data. */
+int txn_delete(struct op *op, struct txn_session *session, struct btree *tree, struct bytes key, struct bytes moved_to,
+               CommitTs seen, struct txn_outcome *outcome) MUST_CHECK;
+/* Locks the row as an UPDATE would, without changing it, and returns its newest version: for re-evaluation in several steps. */
+int txn_lock_row(struct op *op, struct txn_session *session, struct btree *tree, struct bytes key, CommitTs seen,
+                 struct txn_outcome *outcome) MUST_CHECK;
+
+/* ---- trees and locks ------------------------------------------------------------------------------ */
+
+/* DDL.  A created tree vanishes with a rollback; a dropped one is freed by purge when no snapshot needs it. */
+int txn_create_tree(struct op *op, struct txn_session *session, TreeId *tree_id) MUST_CHECK;
+int txn_drop_tree(struct op *op, struct txn_session *session, TreeId tree_id) MUST_CHECK;
+/* Fills a tree that this transaction created and nobody else can see; *added is false when the key exists. */
+int txn_load(struct op *op, struct txn_session *session, struct btree *tree, struct bytes key, struct bytes value, bool *added)
+    MUST_CHECK;
+
+/* PostgreSQL's eight table lock modes and conflict matrix. */
+enum txn_table_lock {
+    TXN_ACCESS_SHARE = 1, TXN_ROW_SHARE, TXN_ROW_EXCLUSIVE, TXN_SHARE_UPDATE_EXCLUSIVE, TXN_SHARE, TXN_SHARE_ROW_EXCLUSIVE,
+    TXN_EXCLUSIVE, TXN_ACCESS_EXCLUSIVE
+};
+/* Held until the end of the transaction or rollback to an earlier mark.  The weak modes (up to ROW EXCLUSIVE) cost a few
+ * atomic operations while nobody holds a strong one. */
+int txn_lock_table(struct op *op, struct txn_session *session, uint64_t table, enum txn_table_lock mode) MUST_CHECK;
+
+/* A number that no other call on this database ever gets (object ids, hidden row ids), in blocks that are logged ahead. */
+int txn_next_id(struct op *op, struct txn_session *session, uint64_t sequence, uint64_t *id) MUST_CHECK;
+
+#endif

@@ -1,0 +1,147 @@
+/*
+ * wal.h -- the write-ahead log: append, make durable, read back, restart.
+ *
+ * The log is an endless stream of records addressed by LSN (the byte position of a record's first byte).
+ * On disk it is a ring of preallocated segments in `app.db-wal`, each with a head that names the segment number
+ * it holds, so that any slot of the file can hold any segment and the ring can grow and shrink.
+ *
+ * W1  A record is durable once the durable end lies beyond its LSN; flushes end at record boundaries.
+ * W2  Records of one transaction are linked backwards by LSN (struct wal_chain).
+ * W3  Record checksums are seeded with database id, epoch and LSN: a stale record of an earlier lap of the ring or
+ *     of an earlier life of the database is never taken.
+ * W4  Every flush carries the durable end known when it was written; an invalid record below the
+ *     newest such proof is damage and refused, above all proofs it is the tail and is cut.
+ * W5  After a failed write or sync the log is broken for good: wal_reserve and wal_flush fail (58030, with the first
+ *     cause), nothing is retried, and appends go nowhere, which is safe because no page passes the durable end.
+ */
+#ifndef ISOLDE_WAL_H
+#define ISOLDE_WAL_H
+
+#include "src/base/op.h"
+#include "src/base/types.h"
+#include "src/os/os.h"
+
+struct wal;
+
+/* Who writes which record.  The log itself knows only the WAL_ ones; the others belong to the layers above. */
+enum wal_type {
+    WAL_FLUSH_MARK = 1,     /* the durable end at the time of a flush (W4) */
+    WAL_CHECKPOINT,         /* redo point, transactions in progress, next ids */
+    WAL_COMMIT,             /* payload: wall clock i64 (us), flags u8; its LSN is the commit_ts */
+    WAL_ABORT,              /* a transaction whose undo is complete */
+    WAL_BTREE_FIRST = 16,   /* 16..63: btree/ */
+    WAL_BTREE_LAST = 63,
+    WAL_TXN_FIRST = 64,     /* 64..79: txn/ */
+    WAL_TXN_LAST = 79,
+};
+
+enum {
+    WAL_UNDOABLE = 1,       /* record flag: rollback hands it to the undo handler */
+    WAL_CLR = 2,            /* compensation record: rollback goes on at its undo_next */
+    WAL_COMMIT_DDL = 1,     /* flag in the payload of WAL_COMMIT */
+    WAL_RECORD_MAX_BYTES = 1 << 20,
+};
+
+/* The log records of one transaction; the transaction owns it and its thread alone appends to it. */
+struct wal_chain {
+    TxnId txn;
+    Lsn first;              /* 0 until the first record */
+    Lsn last;               /* newest record, 0 when none */
+};
+
+struct wal_record {
+    Lsn lsn;
+    Lsn next_lsn;           /* of the record that follows in the log */
+    uint8_t type;
+    uint8_t flags;
+    TxnId txn;              /* 0: a system transaction, redo-only */
+    Lsn prev;               /* the transaction's record before this one; 0 when none */
+    Lsn undo_next;          /* CLR only: where rollback goes on; 0: nothing left */
+    struct bytes payload;
+};
+
+struct wal_options {
+    uint64_t max_wal_size;      /* bytes of log that checkpoints aim to stay under; default 256 MiB */
+    uint32_t segment_size;      /* bytes, power of two; default 4 MiB, smaller in tests */
+    uint32_t buffer_size;       /* bytes of log buffer, power of two; default 4 MiB */
+    uint64_t flush_delay_us;    /* wal_flush_delay: a background flush comes at least this often; default 10 ms */
+};
+
+/* ---- append --------------------------------------------------------------------------------------- */
+
+/* Makes sure that `bytes` more of log can be appended without failing, also when they turn out to be undo.
+ * Fails with 53100 (disk full) or 58030 (broken log).  Balance every call with wal_unreserve of the same bytes once the
+ * records have been appended.  May write and wait: hold no page latch. */
+int wal_reserve(struct op *op, struct wal *wal, uint64_t bytes) MUST_CHECK;
+void wal_unreserve(struct wal *wal, uint64_t bytes);
+
+/* Appends one record made of `parts` and links it to the chain (chain NULL: a system record, txn 0).  Cannot fail: the
+ * space was reserved.  May be called with page latches held; when the buffer is full it writes the log out (no sync
+ * needed to free buffer space).  Thread-safe.  Returns the record's LSN. */
+Lsn wal_append(struct wal *wal, struct wal_chain *chain, uint8_t type, uint8_t flags, const struct bytes *parts,
+               int part_count);
+/* The same for a compensation record; undo_next is the prev of the record that was undone. */
+Lsn wal_append_clr(struct wal *wal, struct wal_chain *chain, uint8_t type, Lsn undo_next, const struct bytes *parts,
+                   int part_count);
+/* As wal_append, calling `ordered(arg, lsn)` while the position is held, so that a commit's LSN and its place in the
+ * commit order are one step: no other record gets an LSN in between. `ordered` must be short and take no latch but
+ * RANK_COMMIT_ORDER's... it is called under RANK_WAL_BUFFER and so may take none at all below it. */
+Lsn wal_append_ordered(struct wal *wal, struct wal_chain *chain, uint8_t type, const struct bytes *parts,
+                       int part_count, void (*ordered)(void *arg, Lsn lsn), void *arg);
+
+/* ---- durability ----------------------------------------------------------------------------------- */
+
+/* Returns once the record that begins at lsn is durable: one caller leads and writes for all who wait, the others
+ * spin briefly, then sleep.  Fails with 58030 when the log is broken.  Page latches may be held (eviction does). */
+int wal_flush(struct op *op, struct wal *wal, Lsn lsn) MUST_CHECK;
+/* The end of what is durable: every record with lsn < this is. Any thread, no latch. */
+Lsn wal_durable_end(const struct wal *wal);
+/* The LSN that the next record will get. */
+Lsn wal_end(const struct wal *wal);
+bool wal_is_broken(const struct wal *wal);
+
+/* ---- reading -------------------------------------------------------------------------------------- */
+
+/* Reads the record at lsn, from the buffer or the file; its payload lives in the arena.  XX001 when damaged. */
+int wal_read(struct op *op, struct wal *wal, Lsn lsn, struct arena *arena, struct wal_record *record) MUST_CHECK;
+
+/* ---- rollback ------------------------------------------------------------------------------------- */
+
+/* The layers above register what recovery and rollback call; filled at open, constant afterwards. */
+struct wal_handlers {
+    void *context;
+    /* Bring every page that the record names up to it: fix it, apply unless its page LSN is already >= lsn, and mark
+     * it dirty in either case (R2). */
+    int (*redo)(void *context, struct op *op, const struct wal_record *record);
+    /* Undo one WAL_UNDOABLE record and append exactly one CLR with undo_next = record->prev to the chain.  May only
+     * fail for damage or a broken log. */
+    int (*undo)(void *context, struct op *op, struct wal_chain *chain, const struct wal_record *record);
+};
+
+/* Undoes the chain's records newer than `stop` (0: all). The one path of rollback: live, to a savepoint, and at
+ * restart.  Does not write the WAL_ABORT record. */
+int wal_rollback(struct op *op, struct wal *wal, const struct wal_handlers *handlers, struct wal_chain *chain,
+                 Lsn stop) MUST_CHECK;
+
+/* ---- checkpoints and restart ---------------------------------------------------------------------- */
+
+/* What a checkpoint remembers beside the redo point. */
+struct wal_checkpoint_state {
+    TxnId next_txn;
+    TreeId next_tree;
+    Lsn redo;                       /* restart begins to read here */
+    CommitTs newest_commit;
+    size_t chain_count;
+    struct wal_chain *chains;       /* transactions in progress that have written; in the op's arena */
+};
+
+/* After analysis and redo: who was in progress. */
+struct wal_restart {
+    struct wal_checkpoint_state state;  /* brought forward to the end of the log; chains are the losers */
+    Lsn end;                            /* where the log goes on */
+    bool was_clean;
+    uint64_t records_redone;
+    uint64_t bytes_cut;                 /* bytes of unproved tail that were cut */
+};
+
+#endif
