@@ -1,0 +1,101 @@
+/*
+ * query.h -- a bound statement: names resolved, types settled, nothing decided yet about how to run it.
+ */
+#ifndef ISOLDE_SQL_QUERY_H
+#define ISOLDE_SQL_QUERY_H
+
+#include "sql/catalog.h"
+#include "sql/expr.h"
+
+enum query_kind { QUERY_SELECT, QUERY_INSERT, QUERY_UPDATE, QUERY_DELETE };
+
+enum range_kind { RANGE_TABLE, RANGE_SUBQUERY, RANGE_FUNCTION, RANGE_VALUES };
+
+/* An entry of FROM. */
+struct range_entry {
+    enum range_kind kind;
+    const char *alias;              /* the name by which columns are qualified */
+    int column_count;
+    const char **column_names;
+    struct sql_type *column_types;
+    struct table_def *table;        /* TABLE (a reference held by the query) */
+    struct query *subquery;         /* SUBQUERY */
+    struct expr *function;          /* FUNCTION: an EXPR_SERIES */
+    int row_count;                  /* VALUES: row_count * column_count expressions, row by row */
+    struct expr **values;
+};
+
+enum join_kind { JOIN_INNER, JOIN_LEFT };
+
+/* The shape of FROM. */
+struct from_node {
+    bool is_join;
+    int range;                      /* not a join: index in ranges */
+    enum join_kind join;
+    struct from_node *left, *right;
+    struct expr *on;                /* NULL: no condition (cross join) */
+};
+
+struct target {
+    struct expr *expr;
+    const char *name;
+    bool hidden;                    /* computed for ORDER BY or the like, not handed out */
+};
+
+enum set_kind { SET_NONE, SET_UNION, SET_UNION_ALL };
+
+struct query {
+    enum query_kind kind;
+    /* FROM ... WHERE ... */
+    int range_count;
+    struct range_entry *ranges;
+    struct from_node *from;         /* NULL when there is none */
+    struct expr *where;             /* NULL when there is none */
+    /* SELECT */
+    int target_count;
+    struct target *targets;         /* for INSERT, UPDATE, DELETE: RETURNING (over range 0, the new or deleted row) */
+    bool grouped;                   /* has GROUP BY, HAVING or aggregates */
+    int group_count;
+    struct expr **groups;           /* expressions equal to those that occur in targets and HAVING */
+    struct expr *having;
+    bool distinct;
+    int order_count;
+    struct sort_key *order;
+    struct expr *limit, *offset;    /* bigint or NULL */
+    /* UNION: then ranges, from, where and groups are empty, and targets are columns of the left branch (EXPR_COLUMN
+     * with range 0), by which ORDER BY sorts. Types of both branches agree with the targets' */
+    enum set_kind set;
+    struct query *left, *right;
+    /* INSERT: ranges[0] is the target table.  source gives one column per entry of insert_columns, already cast for assignment;
+     * columns that are not named get defaults[i] (an expression, or NULL for null). UPDATE and DELETE: ranges[0] is the target. */
+    struct query *source;
+    int insert_count;
+    int *insert_columns;            /* indexes in the table's columns */
+    struct expr **defaults;         /* INSERT: one per column of the table; used for the columns that insert_columns leaves out */
+    int set_count;                  /* UPDATE */
+    int *set_columns;
+    struct expr **set_values;       /* cast for assignment; may use columns of range 0 */
+    bool returning;
+    /* what the statement as a whole needs */
+    bool is_volatile;               /* calls a volatile function */
+};
+
+/* ---- the binder ---- */
+
+struct statement;   /* sql/ast.h: one parsed statement */
+
+struct bind_params {
+    int count;
+    struct sql_type *types;         /* settled from context; text where nothing tells */
+};
+
+/* Binds SELECT, VALUES, INSERT, UPDATE, DELETE.  Everything lives in the arena; tables are held until query_release.
+ * params: in: number and known types (TYPE_UNKNOWN = to be inferred); out: settled. */
+int bind_statement(struct op *op, struct session *session, struct arena *arena, const struct statement *statement,
+                   struct bind_params *params, struct query **query) MUST_CHECK;
+/* An expression over the columns of one table (table NULL: none), cast for assignment to `type` (oid 0: as it is): defaults, checks. */
+int bind_expression(struct op *op, struct session *session, struct arena *arena, const char *sql, struct table_def *table,
+                    struct sql_type type, struct expr **expr) MUST_CHECK;
+void query_release(struct query *query);
+
+#endif

@@ -1,0 +1,74 @@
+/*
+ * type.h -- SQL's types: their identity, their physical form in vectors, their text.
+ *
+ * A type is an object id (PostgreSQL's numbers, so that catalogs agree) and a modifier (length, precision).
+ */
+#ifndef ISOLDE_SQL_TYPE_H
+#define ISOLDE_SQL_TYPE_H
+
+#include "src/base/op.h"
+#include "src/base/types.h"
+
+typedef uint32_t Oid;
+
+enum type_oid {
+    TYPE_INVALID = 0,
+    TYPE_BOOL = 16, TYPE_BYTEA = 17, TYPE_INT8 = 20, TYPE_INT2 = 21, TYPE_INT4 = 23, TYPE_TEXT = 25, TYPE_OID = 26,
+    TYPE_FLOAT4 = 700, TYPE_FLOAT8 = 701, TYPE_UNKNOWN = 705, TYPE_BPCHAR = 1042, TYPE_VARCHAR = 1043, TYPE_DATE = 1082,
+    TYPE_TIME = 1083, TYPE_TIMESTAMP = 1114, TYPE_TIMESTAMPTZ = 1184, TYPE_INTERVAL = 1186, TYPE_NUMERIC = 1700,
+    TYPE_VOID = 2278, TYPE_RECORD = 2249,
+};
+
+/* How values of a type stand in a vector. */
+enum type_form {
+    FORM_BOOL,      /* uint8_t 0 or 1 */
+    FORM_INT64,     /* smallint, integer, bigint, oid; date (days since 2000-01-01); timestamp(tz) (us since 2000-01-01) */
+    FORM_DOUBLE,    /* real (rounded to float), double precision */
+    FORM_BYTES,     /* struct bytes: text, varchar, char(n), unknown, numeric (numeric.h's packed form) */
+};
+
+/* A column's or an expression's type. */
+struct sql_type {
+    Oid oid;
+    int32_t modifier;       /* PostgreSQL's typmod: -1 none; varchar n + 4; numeric ((p << 16) | s) + 4 */
+};
+
+/* One value outside of vectors: constants, parameters, API. */
+struct datum {
+    bool null;
+    union {
+        bool b;
+        int64_t i;
+        double d;
+        struct bytes s;
+    };
+};
+
+struct type_info {
+    Oid oid;
+    const char *name;       /* as format_type prints it: "integer", "character varying" */
+    const char *pg_name;    /* "int4", "varchar" */
+    char category;          /* PostgreSQL's typcategory: B N S D T U X ... */
+    bool preferred;
+    enum type_form form;
+    int length;             /* typlen; -1 variable */
+};
+
+/* NULL when there is no such type. */
+const struct type_info *type_info(Oid oid);
+/* By SQL or PostgreSQL name, lower case ("int", "int4", "double precision", "decimal"); NULL when unknown. */
+const struct type_info *type_by_name(const char *name);
+/* "numeric(10,2)", "character varying(20)"; in the arena; NULL when memory is exhausted. */
+const char *type_format(struct arena *arena, struct sql_type type);
+static inline enum type_form type_form(Oid oid) { return type_info(oid)->form; }
+
+/* Text in and out, as PostgreSQL's input and output functions; 22P02, 22003, 22007, 22008 and 22001 as there.  Bytes live in the arena.
+ * type_parse applies the modifier too (varchar length, numeric scale) as an assignment would. */
+int type_parse(struct op *op, struct sql_type type, struct bytes text, struct arena *arena, struct datum *value) MUST_CHECK;
+int type_print(struct op *op, struct sql_type type, const struct datum *value, struct arena *arena, struct bytes *text)
+    MUST_CHECK;
+/* Order of two non-null values of one type, as ORDER BY's: < 0, 0, > 0. */
+int type_compare(Oid oid, const struct datum *a, const struct datum *b);
+uint64_t type_hash(Oid oid, const struct datum *value);     /* equal values hash equal (1.0 and 1.00) */
+
+#endif

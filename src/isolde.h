@@ -1,0 +1,168 @@
+/*
+ * isolde.h -- the C API of Isolde, a transactional SQL database in a library.
+ *
+ * A program opens a database once, connects as often as it likes, and gives each thread a connection of its own:
+ *
+ *      isolde_db *db; isolde_conn *conn; isolde_err *err = NULL;
+ *      if (isolde_open("app.db", "synchronous=full cache_size=64MB", &db, &err) != ISOLDE_OK) ... isolde_error_message(err)
+ *      isolde_connect(db, &conn, &err);
+ *      isolde_exec(conn, "CREATE TABLE t (id int PRIMARY KEY, name text)", NULL, NULL);
+ *      isolde_stmt *stmt;
+ *      isolde_prepare(conn, "INSERT INTO t VALUES ($1, $2)", -1, &stmt);
+ *      isolde_bind_int64(stmt, 1, 7); isolde_bind_text(stmt, 2, "Isolde", -1);
+ *      isolde_step(stmt);  isolde_finalize(stmt);
+ *
+ * Threads.  A database may be used by all threads at once.  A connection, and the statements of it, by one thread at a time;
+ * isolde_interrupt alone may be called by any thread.
+ *
+ * Errors.  Functions return ISOLDE_OK, ISOLDE_ROW or ISOLDE_DONE, or one of the error codes below.  What happened stands in the
+ * connection's error (isolde_error) until its next call: a SQLSTATE as PostgreSQL's, a message, and more.  NULL or closed handles give
+ * ISOLDE_MISUSE and do nothing.
+ *
+ * Texts are UTF-8.  Parameters are numbered from 1, columns from 0.
+ */
+#ifndef ISOLDE_H
+#define ISOLDE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define ISOLDE_API __attribute__((visibility("default")))
+
+typedef struct isolde_db isolde_db;         /* an open database */
+typedef struct isolde_conn isolde_conn;     /* a connection to it: one transaction at a time */
+typedef struct isolde_stmt isolde_stmt;     /* a prepared statement */
+typedef struct isolde_err isolde_err;       /* an error report */
+
+enum {
+    ISOLDE_OK = 0,
+    ISOLDE_ROW = 1,         /* isolde_step: a row is ready to be read */
+    ISOLDE_DONE = 2,        /* isolde_step: the statement is complete */
+    ISOLDE_ERROR = -1,      /* see isolde_error() */
+    ISOLDE_MISUSE = -2,     /* a NULL or closed handle, a number out of range, a call in the wrong order */
+    ISOLDE_COPY_IN = 3,     /* isolde_step: COPY FROM STDIN waits for isolde_copy_put and isolde_copy_end */
+    ISOLDE_COPY_OUT = 4,    /* isolde_step: isolde_copy_get hands out the next piece of COPY TO STDOUT */
+};
+
+/* Type of a column: the physical form in which it is handed out. */
+enum isolde_type {
+    ISOLDE_NULL, ISOLDE_BOOL, ISOLDE_INT64, ISOLDE_DOUBLE, ISOLDE_TEXT, ISOLDE_BLOB
+};
+
+/* ---- databases and connections ---- */
+
+/* Opens the file, creating it if absent; ":memory:" is a private database in memory.  options: NULL or "name=value ..." of
+ * synchronous (full|normal|off), cache_size, max_wal_size (with kB, MB, GB), page_size (at creation: 4096 to 65536), create (on|off).
+ * A process that opens a file twice gets the same database.  *err (NULL pointer allowed) gets a report that
+ * isolde_error_free frees. */
+ISOLDE_API int isolde_open(const char *path, const char *options, isolde_db **db, isolde_err **err);
+/* Closes the database when its connections are gone; ISOLDE_ERROR (55006) while some are open. NULL is fine. */
+ISOLDE_API int isolde_close(isolde_db *db);
+ISOLDE_API int isolde_connect(isolde_db *db, isolde_conn **conn, isolde_err **err);
+/* Rolls back what is in progress and finalizes the connection's statements.  NULL is fine. */
+ISOLDE_API int isolde_disconnect(isolde_conn *conn);
+
+/* ---- statements ---- */
+
+/* Runs all statements of the text; several together form one transaction unless they contain BEGIN or the like. callback (may be NULL) is
+ * called for each row with text values (NULL for null) and column names; a result other than 0 ends the statement with 57014. */
+ISOLDE_API int isolde_exec(isolde_conn *conn, const char *sql,
+                           int (*callback)(void *arg, int columns, const char *const *values, const char *const *names),
+                           void *arg);
+/* Prepares the first statement of the text (len bytes; -1: up to the final 0).  Parameters are $1, $2, ...  The plan is kept until the schema
+ * changes. isolde_tail gives what follows. An empty text gives a statement that is done at once. */
+ISOLDE_API int isolde_prepare(isolde_conn *conn, const char *sql, long len, isolde_stmt **stmt);
+/* Byte offset in the prepared text at which the next statement begins. */
+ISOLDE_API size_t isolde_tail(const isolde_stmt *stmt);
+ISOLDE_API int isolde_parameter_count(const isolde_stmt *stmt);
+
+/* Parameters keep their values until bound again; text and blob are copied.  len -1: up to the final 0. */
+ISOLDE_API int isolde_bind_null(isolde_stmt *stmt, int n);
+ISOLDE_API int isolde_bind_bool(isolde_stmt *stmt, int n, int value);
+ISOLDE_API int isolde_bind_int64(isolde_stmt *stmt, int n, int64_t value);
+ISOLDE_API int isolde_bind_double(isolde_stmt *stmt, int n, double value);
+ISOLDE_API int isolde_bind_text(isolde_stmt *stmt, int n, const char *text, long len);
+ISOLDE_API int isolde_bind_blob(isolde_stmt *stmt, int n, const void *data, size_t len);
+
+/* Runs the statement up to its next row.  After ISOLDE_DONE or an error the next call runs it again. */
+ISOLDE_API int isolde_step(isolde_stmt *stmt);
+/* Ends the execution; parameters stay. */
+ISOLDE_API int isolde_reset(isolde_stmt *stmt);
+ISOLDE_API int isolde_finalize(isolde_stmt *stmt);      /* NULL is fine */
+
+/* Known from prepare on. */
+ISOLDE_API int isolde_column_count(const isolde_stmt *stmt);
+ISOLDE_API const char *isolde_column_name(const isolde_stmt *stmt, int column);
+/* SQL name of the column's type: "integer", "numeric(10,2)", ... */
+ISOLDE_API const char *isolde_column_type_name(const isolde_stmt *stmt, int column);
+/* 1 when values of the column are set flush right by the shell (numbers). */
+ISOLDE_API int isolde_column_is_numeric(const isolde_stmt *stmt, int column);
+
+/* Of the current row; pointers are valid until the next step, reset or finalize.  Conversions follow the SQL casts. */
+ISOLDE_API enum isolde_type isolde_column_type(const isolde_stmt *stmt, int column);
+ISOLDE_API int64_t isolde_column_int64(isolde_stmt *stmt, int column);
+ISOLDE_API double isolde_column_double(isolde_stmt *stmt, int column);
+/* The value's text as PostgreSQL prints it; NULL for null.  Any type. */
+ISOLDE_API const char *isolde_column_text(isolde_stmt *stmt, int column);
+ISOLDE_API const void *isolde_column_blob(isolde_stmt *stmt, int column);
+/* Length in bytes of what isolde_column_text or isolde_column_blob returns, without the final 0. */
+ISOLDE_API size_t isolde_column_bytes(isolde_stmt *stmt, int column);
+
+/* Rows inserted, updated, deleted or returned by the last execution. */
+ISOLDE_API int64_t isolde_rows_affected(const isolde_stmt *stmt);
+/* "INSERT 0 3", "SELECT 7", "BEGIN": what psql prints after the statement; "" before it is done. */
+ISOLDE_API const char *isolde_command_tag(const isolde_stmt *stmt);
+
+/* COPY FROM STDIN: after ISOLDE_COPY_IN, any number of puts, then end (failure NULL) or end with a reason. end returns as isolde_step would. */
+ISOLDE_API int isolde_copy_put(isolde_stmt *stmt, const void *data, size_t len);
+ISOLDE_API int isolde_copy_end(isolde_stmt *stmt, const char *failure);
+/* COPY TO STDOUT: after ISOLDE_COPY_OUT; *data is valid until the next call; ISOLDE_DONE after the last piece. */
+ISOLDE_API int isolde_copy_get(isolde_stmt *stmt, const void **data, size_t *len);
+
+/* ---- transactions ---- */
+
+/* State for a prompt: 'I' idle, 'T' in a transaction, 'E' in a failed transaction. */
+ISOLDE_API char isolde_transaction_status(const isolde_conn *conn);
+/* Runs body(conn, arg) as a transaction and commits when it returns 0; on 40001 and 40P01 it is rolled back and run
+ * again (with a short random pause, at most `attempts` times; 0 = 100).  begin: NULL for "BEGIN", or e.g. "BEGIN ISOLATION LEVEL SERIALIZABLE".
+ * body's other results end it with a rollback and are returned. */
+ISOLDE_API int isolde_run(isolde_conn *conn, const char *begin, int (*body)(isolde_conn *conn, void *arg), void *arg,
+                          int attempts);
+/* Any thread: the statement in progress ends with 57014. */
+ISOLDE_API void isolde_interrupt(isolde_conn *conn);
+/* Called in the connection's thread when a statement begins (waiting = 1) and ends (0) waiting for another transaction. */
+ISOLDE_API void isolde_on_wait(isolde_conn *conn, void (*callback)(void *arg, int waiting), void *arg);
+/* Called for each NOTICE and WARNING; the report is valid during the call. */
+ISOLDE_API void isolde_on_notice(isolde_conn *conn, void (*callback)(void *arg, const isolde_err *notice), void *arg);
+
+/* ---- errors ---- */
+
+/* The connection's last error, never NULL; its SQLSTATE is "00000" when the last call succeeded. Valid until the next call. */
+ISOLDE_API const isolde_err *isolde_error(const isolde_conn *conn);
+ISOLDE_API const char *isolde_error_sqlstate(const isolde_err *err);
+ISOLDE_API const char *isolde_error_severity(const isolde_err *err);    /* ERROR, FATAL, NOTICE, WARNING */
+ISOLDE_API const char *isolde_error_message(const isolde_err *err);
+/* NULL when there is none. */
+ISOLDE_API const char *isolde_error_detail(const isolde_err *err);
+ISOLDE_API const char *isolde_error_hint(const isolde_err *err);
+ISOLDE_API const char *isolde_error_schema(const isolde_err *err);
+ISOLDE_API const char *isolde_error_table(const isolde_err *err);
+ISOLDE_API const char *isolde_error_column(const isolde_err *err);
+ISOLDE_API const char *isolde_error_constraint(const isolde_err *err);
+/* 1-based character of the statement's text; 0 when unknown. */
+ISOLDE_API int isolde_error_position(const isolde_err *err);
+/* 1 when running the whole transaction again may succeed (40001, 40P01). */
+ISOLDE_API int isolde_error_retryable(const isolde_err *err);
+ISOLDE_API void isolde_error_free(isolde_err *err);     /* of isolde_open and isolde_connect only; NULL is fine */
+
+/* Version of the library, as "0.1.0". */
+ISOLDE_API const char *isolde_version(void);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
