@@ -19,7 +19,8 @@ void mem_free(void *block);
 char *mem_strdup(const char *text) MUST_CHECK;
 
 /* Tests: the n-th allocation from now on (1 = the next one) fails, and only that one; 0 switches off.
- * Process-wide.  Returns how many allocations were made since the last call. */
+ * Process-wide.  Returns how many allocations were made since the last call; they are counted only while switched
+ * on, so a test that wants the number alone begins with UINT64_MAX. */
 uint64_t mem_fail_at(uint64_t n);
 
 #endif

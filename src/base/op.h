@@ -29,6 +29,7 @@ struct op_error {
 
 struct op {
     struct op_error error;
+    bool sealed;                /* a later op_fail came: what it adds is not about the error reported */
     struct arena arena;         /* scratch of this operation; texts of the error live here too */
     const atomic_bool *cancel;  /* NULL, or set by another thread to interrupt; see op_check_cancel */
 };
@@ -44,7 +45,8 @@ static inline bool op_failed(const struct op *op) { return op->error.sqlstate[0]
 int op_fail(struct op *op, const char *sqlstate, const char *format, ...) PRINTF_LIKE(3, 4);
 /* As op_fail, with the position (1-based character) at which the statement is wrong. */
 int op_fail_at(struct op *op, int position, const char *sqlstate, const char *format, ...) PRINTF_LIKE(4, 5);
-/* Add to the report that op_fail has just written; ignored when that part is already there. */
+/* Add to the report that op_fail has just written; ignored when that part is already there, or when that op_fail was
+ * not the first. */
 void op_detail(struct op *op, const char *format, ...) PRINTF_LIKE(2, 3);
 void op_hint(struct op *op, const char *format, ...) PRINTF_LIKE(2, 3);
 /* Names of what the error is about; NULL leaves one as it is. */

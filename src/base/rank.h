@@ -4,6 +4,7 @@
  * A thread that holds a latch takes only latches of a higher rank (page latches: from parent to child
  * and from left to right, enforced by btree/; among equals of other ranks, never two).  Debug builds keep the held
  * ranks per thread and abort on a wrong order, naming both sites; release builds compile this away.
+ * A latch got by trying (without waiting) may have any rank, since it cannot take part in a deadlock.
  */
 #ifndef ISOLDE_BASE_RANK_H
 #define ISOLDE_BASE_RANK_H
@@ -34,12 +35,15 @@ enum rank {
 
 #ifdef ISOLDE_DEBUG
 void rank_enter(enum rank rank, const char *file, int line);
+void rank_enter_tried(enum rank rank, const char *file, int line);
 void rank_leave(enum rank rank);
 int rank_held(void);        /* how many latches this thread holds */
 #define RANK_ENTER(rank) rank_enter((rank), __FILE__, __LINE__)
+#define RANK_ENTER_TRIED(rank) rank_enter_tried((rank), __FILE__, __LINE__)
 #define RANK_LEAVE(rank) rank_leave(rank)
 #else
 #define RANK_ENTER(rank) ((void)(rank))
+#define RANK_ENTER_TRIED(rank) ((void)(rank))
 #define RANK_LEAVE(rank) ((void)(rank))
 #endif
 

@@ -59,7 +59,8 @@ struct vfs *os_unix_vfs(void);      /* static; never destroyed */
 struct vfs *os_memory_vfs_new(void) MUST_CHECK;
 void os_vfs_destroy(struct vfs *vfs);
 
-/* Errors name the file.  ENOSPC and EDQUOT are 53100, ENOENT 58P01, EEXIST 58P02, EACCES 42501, the rest 58030. */
+/* Errors name the file.  ENOSPC and EDQUOT are 53100, ENOENT 58P01, EEXIST 58P02, EACCES 42501, ENOMEM
+ * 53200, the rest 58030. */
 int os_open(struct op *op, struct vfs *vfs, const char *path, int flags, struct os_file **file) MUST_CHECK;
 int os_exists(struct op *op, struct vfs *vfs, const char *path, bool *exists) MUST_CHECK;
 int os_remove(struct op *op, struct vfs *vfs, const char *path) MUST_CHECK;
@@ -72,7 +73,8 @@ int os_write(struct op *op, struct os_file *file, uint64_t offset, const void *d
 int os_sync(struct op *op, struct os_file *file) MUST_CHECK;
 int os_truncate(struct op *op, struct os_file *file, uint64_t size) MUST_CHECK;
 int os_size(struct op *op, struct os_file *file, uint64_t *size) MUST_CHECK;
-/* An exclusive advisory lock of the whole file, held until close; *taken is false when another opener has it. */
+/* An exclusive advisory lock of the whole file, held until close; *taken is false when another opener has it.  On a
+ * file opened read-only it is shared with others of that kind, where the disk is the machine's. */
 int os_lock(struct op *op, struct os_file *file, bool *taken) MUST_CHECK;
 /* What distinguishes this file from every other one of the same machine. */
 int os_identity(struct op *op, struct os_file *file, uint64_t *device, uint64_t *inode) MUST_CHECK;
@@ -96,8 +98,15 @@ struct os_cond {
 };
 void os_mutex_init(struct os_mutex *mutex, enum rank rank);
 void os_mutex_destroy(struct os_mutex *mutex);
+#ifdef ISOLDE_DEBUG
+void os_mutex_lock_at(struct os_mutex *mutex, const char *file, int line);
+bool os_mutex_try_lock_at(struct os_mutex *mutex, const char *file, int line) MUST_CHECK;
+#define os_mutex_lock(mutex) os_mutex_lock_at((mutex), __FILE__, __LINE__)
+#define os_mutex_try_lock(mutex) os_mutex_try_lock_at((mutex), __FILE__, __LINE__)
+#else
 void os_mutex_lock(struct os_mutex *mutex);
 bool os_mutex_try_lock(struct os_mutex *mutex) MUST_CHECK;
+#endif
 void os_mutex_unlock(struct os_mutex *mutex);
 void os_cond_init(struct os_cond *cond);
 void os_cond_destroy(struct os_cond *cond);
@@ -112,7 +121,12 @@ void os_wake_word(const _Atomic uint32_t *word, int how_many);
 
 void os_sleep_us(uint64_t microseconds);
 void os_yield(void);
-static inline void os_pause(void) { __builtin_ia32_pause(); }   /* inside a spin loop */
+static inline void os_pause(void)       /* inside a spin loop */
+{
+#ifdef __x86_64__
+    __builtin_ia32_pause();
+#endif
+}
 
 /* ---- time, randomness, process -------------------------------------------------------------------- */
 
