@@ -83,6 +83,8 @@ struct query {
 /* ---- the binder ---- */
 
 struct statement;   /* sql/ast.h: one parsed statement */
+struct ast_expr;
+struct ast_type;
 
 struct bind_params {
     int count;
@@ -97,5 +99,10 @@ int bind_statement(struct op *op, struct session *session, struct arena *arena, 
 int bind_expression(struct op *op, struct session *session, struct arena *arena, const char *sql, struct table_def *table,
                     struct sql_type type, struct expr **expr) MUST_CHECK;
 void query_release(struct query *query);
+/* A column's DEFAULT as parsed, cast for assignment to the column: what CREATE TABLE checks, with positions in its own text. */
+int bind_default(struct op *op, struct session *session, struct arena *arena, const struct ast_expr *expr, const char *column,
+                 struct sql_type type, struct expr **bound) MUST_CHECK;
+/* A type's name: 42704 when there is none, 0A000 when PostgreSQL has it and this does not, 22023 for a modifier out of range. */
+int bind_type(struct op *op, const struct ast_type *name, struct sql_type *type) MUST_CHECK;
 
 #endif

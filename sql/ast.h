@@ -1,0 +1,371 @@
+/*
+ * ast.h -- a statement as it was written: what the grammar makes, what the binder and the utility statements read.
+ *
+ * Nothing is looked up yet: names are texts, folded to lower case where they were not quoted.  Lists are singly linked by `next`
+ * in the order of the text.  Every node knows where it stands: `position` counts characters (not bytes) from 1.
+ * Where PostgreSQL points at the operator of an expression, so does its node.
+ *
+ * A1  Everything lives in the arena given to parse_statement, and is immutable afterwards.
+ * A2  A parsed statement holds only what the rest of the engine can carry out: what is refused by name is refused here.
+ * A3  Parentheses leave no node; AND and OR chains are flat lists.
+ */
+#ifndef ISOLDE_SQL_AST_H
+#define ISOLDE_SQL_AST_H
+
+#include "src/base/op.h"
+#include "src/base/types.h"
+
+struct ast_expr;
+struct ast_select;
+
+/* Walks over trees count their depth and fail with 54001 beyond this. */
+enum { AST_DEPTH_MAX = 4000, AST_NAME_BYTES_MAX = 63 };
+
+/* ---- names and types ---- */
+
+/* A word with its place: columns of lists, savepoints. */
+struct ast_word {
+    const char *text;
+    int position;
+    struct ast_word *next;
+};
+
+/* A table or index, perhaps with its schema. */
+struct ast_name {
+    const char *schema;             /* NULL when not given */
+    const char *name;
+    int position;
+    struct ast_name *next;
+};
+
+/* A type's name; bind_type (query.h) resolves it. */
+struct ast_type {
+    const char *schema;             /* NULL when not given */
+    const char *name;               /* "integer", "character varying", ... as written, or the SQL spelling's type */
+    int modifier_count;             /* -1: none given */
+    int64_t modifiers[2];
+    int position;
+};
+
+/* ---- expressions ---- */
+
+enum ast_expr_kind {
+    AST_NULL, AST_BOOL,
+    AST_INTEGER,        /* fits an integer */
+    AST_NUMBER,         /* any other number, as text */
+    AST_STRING,
+    AST_COLUMN,         /* a, t.a, t.*, * */
+    AST_PARAM,          /* $n */
+    AST_CAST,           /* CAST(left AS type), left::type, type 'literal' */
+    AST_OPERATOR,       /* left op right; prefix operators have no left */
+    AST_AND, AST_OR,    /* args, two or more */
+    AST_NOT,            /* left */
+    AST_TEST,           /* left IS [NOT] NULL, TRUE, FALSE, UNKNOWN */
+    AST_DISTINCT,       /* left IS [NOT] DISTINCT FROM right */
+    AST_BETWEEN,        /* left [NOT] BETWEEN [SYMMETRIC] args[0] AND args[1] */
+    AST_LIKE,           /* left [NOT] LIKE right [ESCAPE args[0]]; name is the operator's: ~~ or !~~ */
+    AST_IN,             /* left [NOT] IN (args) or (select) */
+    AST_CASE,           /* CASE [left] WHEN args[0] THEN args[1] ... ELSE right END */
+    AST_CALL,           /* a function */
+    AST_COALESCE, AST_GREATEST, AST_LEAST,  /* args */
+    AST_NULLIF,         /* left, right */
+    AST_EXISTS,         /* EXISTS (select) */
+    AST_SUBQUERY,       /* (select) as a value */
+    AST_ROW,            /* (args) of two or more, ROW(args) */
+    AST_DEFAULT,        /* DEFAULT in VALUES and SET */
+    AST_CLOCK,          /* current_date and the like: name */
+};
+
+enum ast_test { AST_IS_NULL, AST_IS_TRUE, AST_IS_FALSE, AST_IS_UNKNOWN };
+
+struct ast_order {
+    struct ast_expr *expr;
+    bool descending;
+    bool nulls_given, nulls_first;  /* nulls_first is settled also when not given: PostgreSQL's default */
+    int position;
+    struct ast_order *next;
+};
+
+struct ast_expr {
+    enum ast_expr_kind kind;
+    int position;
+    bool negated;                   /* NOT of TEST, DISTINCT, BETWEEN, LIKE, IN */
+    struct ast_expr *next;          /* in the list that this is part of */
+    struct ast_expr *left, *right;
+    struct ast_expr *args;
+    int arg_count;
+    union {
+        bool boolean;               /* BOOL */
+        int integer;                /* INTEGER, PARAM */
+        struct {                    /* STRING, NUMBER */
+            const char *text;
+            size_t len;
+        };
+        struct {                    /* COLUMN: names[0] . names[1] ...; a star is the last, without a name */
+            struct ast_word *names;
+            int name_count;
+            bool star;
+        };
+        struct {                    /* OPERATOR, LIKE, CLOCK, CALL */
+            const char *name;
+            const char *schema;     /* NULL when not given */
+            bool star;              /* f(*) */
+            bool distinct;
+            bool spelled;           /* an SQL spelling such as SUBSTRING(x FROM y): found in pg_catalog alone */
+            struct ast_order *order;
+            struct ast_expr *filter;
+        } call;
+        enum ast_test test;         /* TEST */
+        bool symmetric;             /* BETWEEN */
+        struct ast_type *type;      /* CAST */
+        struct ast_select *select;  /* EXISTS, SUBQUERY, IN (NULL for a list) */
+    };
+};
+
+/* An item of a select list or of RETURNING. */
+struct ast_target {
+    struct ast_expr *expr;
+    const char *label;              /* AS label; NULL when not given */
+    int position;
+    struct ast_target *next;
+};
+
+/* ---- queries ---- */
+
+enum ast_join_kind { AST_JOIN_INNER, AST_JOIN_LEFT, AST_JOIN_RIGHT };
+enum ast_from_kind { AST_FROM_TABLE, AST_FROM_SELECT, AST_FROM_CALL, AST_FROM_JOIN };
+
+struct ast_from {
+    enum ast_from_kind kind;
+    int position;
+    struct ast_name *table;         /* TABLE */
+    struct ast_select *select;      /* SELECT */
+    struct ast_expr *call;          /* CALL */
+    const char *alias;              /* NULL when not given */
+    struct ast_word *columns;       /* alias (columns) */
+    enum ast_join_kind join;        /* JOIN */
+    bool natural;
+    struct ast_word *using;         /* NULL when not given */
+    struct ast_expr *on;            /* NULL when not given */
+    struct ast_from *left, *right;
+    struct ast_from *next;
+};
+
+/* One row of VALUES. */
+struct ast_row {
+    struct ast_expr *values;
+    int count;
+    int position;
+    struct ast_row *next;
+};
+
+enum ast_select_kind { AST_SELECT_PLAIN, AST_SELECT_VALUES, AST_SELECT_UNION };
+
+struct ast_select {
+    enum ast_select_kind kind;
+    int position;
+    bool distinct;                  /* PLAIN */
+    struct ast_target *targets;
+    struct ast_from *from;
+    struct ast_expr *where;
+    struct ast_expr *groups;
+    struct ast_expr *having;
+    struct ast_row *rows;           /* VALUES */
+    bool all;                       /* UNION ALL */
+    struct ast_select *left, *right;
+    struct ast_order *order;        /* any kind */
+    struct ast_expr *limit, *offset;
+};
+
+/* ---- changes of data ---- */
+
+struct ast_insert {
+    struct ast_name *table;
+    const char *alias;
+    struct ast_word *columns;       /* NULL: all, in order */
+    struct ast_select *select;      /* VALUES, SELECT; NULL: DEFAULT VALUES */
+    struct ast_target *returning;
+};
+
+struct ast_set_item {
+    struct ast_word column;
+    struct ast_expr *value;
+    struct ast_set_item *next;
+};
+
+/* UPDATE and DELETE. */
+struct ast_change {
+    struct ast_name *table;
+    const char *alias;
+    struct ast_set_item *sets;      /* UPDATE */
+    struct ast_expr *where;
+    struct ast_target *returning;
+};
+
+/* ---- definitions ---- */
+
+struct ast_column {
+    const char *name;
+    struct ast_type *type;
+    bool not_null;
+    bool null_given;                /* NULL was written: conflicts with NOT NULL have been refused already (42601) */
+    struct ast_expr *default_value; /* NULL when absent */
+    const char *default_sql;        /* its text */
+    int position;
+    struct ast_column *next;
+};
+
+/* PRIMARY KEY or UNIQUE, of a column or of the table. */
+struct ast_key {
+    const char *name;               /* CONSTRAINT name; NULL when not given */
+    bool primary;
+    struct ast_word *columns;
+    int position;
+    struct ast_key *next;
+};
+
+struct ast_create_table {
+    struct ast_name *table;
+    bool if_not_exists;
+    struct ast_column *columns;
+    struct ast_key *keys;           /* of columns and table, in the order of the text */
+};
+
+struct ast_index_column {
+    const char *name;
+    bool descending, nulls_first;
+    int position;
+    struct ast_index_column *next;
+};
+
+struct ast_create_index {
+    const char *name;               /* NULL: chosen by PostgreSQL's rule */
+    bool unique, if_not_exists;
+    struct ast_name *table;
+    struct ast_index_column *columns;
+};
+
+/* DROP TABLE, DROP INDEX. */
+struct ast_drop {
+    struct ast_name *names;
+    bool if_exists, cascade;
+};
+
+/* ---- transactions and settings ---- */
+
+enum ast_isolation {
+    AST_ISOLATION_NONE,             /* not given */
+    AST_READ_UNCOMMITTED, AST_READ_COMMITTED, AST_REPEATABLE_READ, AST_SERIALIZABLE
+};
+enum ast_choice { AST_CHOICE_NONE, AST_CHOICE_NO, AST_CHOICE_YES };
+
+struct ast_modes {
+    enum ast_isolation isolation;
+    enum ast_choice read_only;
+    enum ast_choice deferrable;
+};
+
+enum ast_transaction_kind {
+    AST_BEGIN, AST_START, AST_COMMIT, AST_ROLLBACK, AST_SAVEPOINT, AST_ROLLBACK_TO, AST_RELEASE
+};
+
+struct ast_transaction {
+    enum ast_transaction_kind kind;
+    struct ast_modes modes;         /* BEGIN, START */
+    bool chain;                     /* COMMIT, ROLLBACK AND CHAIN */
+    const char *savepoint;
+};
+
+enum ast_set_scope { AST_SET_PLAIN, AST_SET_SESSION, AST_SET_LOCAL };
+enum ast_set_kind {
+    AST_SET_VALUE,                  /* name TO value, ... */
+    AST_SET_DEFAULT,                /* name TO DEFAULT */
+    AST_SET_TRANSACTION,            /* SET TRANSACTION modes */
+    AST_SET_CHARACTERISTICS         /* SET SESSION CHARACTERISTICS AS TRANSACTION modes */
+};
+
+/* A value as text: on, 10, 'abc', -1.5, 100MB in quotes. */
+struct ast_set {
+    enum ast_set_scope scope;
+    enum ast_set_kind kind;
+    const char *name;
+    struct ast_word *values;
+    struct ast_modes modes;
+};
+
+/* SHOW and RESET. */
+struct ast_show {
+    const char *name;               /* NULL: ALL */
+};
+
+/* ---- COPY, EXPLAIN ---- */
+
+/* One option as in (FORMAT csv, HEADER, FORCE_QUOTE (a, b)). The old spellings have been turned into these. */
+struct ast_option {
+    const char *name;               /* lower case */
+    const char *value;              /* text of a word, a string or a number; NULL when there is none */
+    bool star;                      /* value is * */
+    struct ast_word *list;          /* value is (a, b) */
+    int position;
+    struct ast_option *next;
+};
+
+struct ast_copy {
+    struct ast_name *table;         /* NULL: a query */
+    struct ast_word *columns;
+    struct statement *query;        /* SELECT, VALUES, or INSERT/UPDATE/DELETE (with RETURNING, checked by who runs it) */
+    bool from;
+    const char *file;               /* NULL: STDIN or STDOUT */
+    struct ast_option *options;
+};
+
+struct ast_explain {
+    struct statement *statement;
+    struct ast_option *options;     /* EXPLAIN ANALYZE VERBOSE gives options without values */
+};
+
+/* ANALYZE, VACUUM */
+struct ast_maintain {
+    struct ast_name *tables;        /* NULL: all */
+    struct ast_option *options;
+};
+
+/* ---- statements ---- */
+
+enum statement_kind {
+    STATEMENT_SELECT, STATEMENT_INSERT, STATEMENT_UPDATE, STATEMENT_DELETE,
+    STATEMENT_CREATE_TABLE, STATEMENT_CREATE_INDEX, STATEMENT_DROP_TABLE, STATEMENT_DROP_INDEX,
+    STATEMENT_TRANSACTION, STATEMENT_SET, STATEMENT_SHOW, STATEMENT_RESET,
+    STATEMENT_COPY, STATEMENT_EXPLAIN,
+    STATEMENT_CHECKPOINT, STATEMENT_CHECK_DATABASE, STATEMENT_ANALYZE, STATEMENT_VACUUM
+};
+
+struct statement {
+    enum statement_kind kind;
+    int position;                   /* of its first word */
+    int param_count;                /* highest $n */
+    union {
+        struct ast_select *select;
+        struct ast_insert *insert;
+        struct ast_change *change;  /* UPDATE, DELETE */
+        struct ast_create_table *create_table;
+        struct ast_create_index *create_index;
+        struct ast_drop *drop;
+        struct ast_transaction *transaction;
+        struct ast_set *set;
+        struct ast_show *show;      /* SHOW, RESET */
+        struct ast_copy *copy;
+        struct ast_explain *explain;
+        struct ast_maintain *maintain;
+    };
+};
+
+/* Parses the first statement of the text; *statement = NULL when there is none (spaces, comments, a lone semicolon).
+ * *tail: byte offset behind the statement and its semicolon, set also when the statement is wrong.
+ * 42601 for wrong syntax, 0A000 for what PostgreSQL has and this does not, 22021 for text that is not UTF-8. */
+int parse_statement(struct op *op, struct arena *arena, const char *sql, size_t len, size_t *tail,
+                    struct statement **statement) MUST_CHECK;
+/* An expression alone: the text of a default. */
+int parse_expression(struct op *op, struct arena *arena, const char *sql, struct ast_expr **expr) MUST_CHECK;
+
+#endif
