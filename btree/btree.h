@@ -10,6 +10,7 @@
  * B4  Splits, merges and root changes are system transactions: one redo-only log record each, never undone.
  * B5  Undo finds its record again by (tree, key): it may have moved to another page meanwhile.
  * B6  An overflow chain is immutable; an update writes a new one.
+ * B7  An overflow chain is owned by exactly one record, ghosts included, or by one entry of the graveyard: nothing leaks.
  */
 #ifndef ISOLDE_BTREE_H
 #define ISOLDE_BTREE_H
@@ -76,8 +77,7 @@ struct btree_cursor {
     uint8_t *position;              /* last key visited, or the fence reached */
     size_t position_len, position_capacity;
     bool position_visited;          /* position is a record already visited, not a fence */
-    uint64_t hint_state;            /* leaf and version where it stood: a shortcut that is validated */
-    PageNo hint_leaf;
+    PageNo hint_leaf;               /* where it stood: a shortcut that is checked against the leaf's fences */
     uint8_t fixed[64];
 };
 
@@ -87,8 +87,8 @@ int btree_cursor_next_leaf(struct op *op, struct btree_cursor *cursor, const str
     MUST_CHECK;
 void btree_cursor_close(struct btree_cursor *cursor);
 
-/* Reads a value that lies in an overflow chain into the arena.  May be called with or without the leaf's latch, as long as
- * purge cannot free the chain (a snapshot that sees the record is published). */
+/* Reads a value that lies in an overflow chain into the arena.  Without the leaf's latch only while purge cannot free the chain (a
+ * snapshot that sees the record is published); the latch of its own leaf suffices as well. */
 int btree_read_overflow(struct op *op, struct store *store, struct bytes reference, struct arena *arena,
                         struct bytes *value) MUST_CHECK;
 /* Total bytes of the value behind a reference. */
@@ -131,8 +131,20 @@ int btree_purge(struct op *op, struct btree *tree, struct bytes key,
 /* Clears BTREE_VERSIONED if `judge` agrees under the latch: unlogged, dirties nothing.  Gives up without waiting for a latch. */
 void btree_clear_versioned(struct btree *tree, PageNo leaf, struct bytes key,
                            bool (*judge)(void *arg, const struct btree_record *record), void *arg);
-/* Frees an overflow chain, in system transactions, restartable. */
-int btree_free_overflow(struct op *op, struct store *store, struct bytes reference) MUST_CHECK;
+/* ---- the graveyard -------------------------------------------------------------------------------- */
+
+/* What a transaction makes obsolete, or leaves behind when undone, lies in a logged tree, the graveyard, under its TxnId until nobody
+ * needs it: overflow chains get there and out again by btree_change, btree_purge and rollback themselves. */
+
+/* Enters a tree that this transaction drops: its pages are freed by btree_free_graves later.  Undoing it takes the tree back out. */
+int btree_bury(struct op *op, struct store *store, struct wal_chain *chain, TreeId tree_id) MUST_CHECK;
+/* Frees what was buried by transactions for which dead(arg, txn) is true: they have ended, and no snapshot sees what was before
+ * their end (losers that are rolled back count as ended).  Call it now and then, and after a restart; a crash in between loses nothing.
+ * *freed counts chains and trees. */
+int btree_free_graves(struct op *op, struct store *store, bool (*dead)(void *arg, TxnId txn), void *arg,
+                      uint64_t *freed) MUST_CHECK;
+/* True once something has been buried since btree_free_graves last began with nothing to do: whether a call may be worth it. */
+bool btree_has_graves(const struct store *store);
 
 /* ---- row operations in the log -------------------------------------------------------------------- */
 
