@@ -51,6 +51,8 @@ void store_abandon(struct store *store);
 
 struct wal *store_wal(struct store *store);
 struct buf *store_buf(struct store *store);
+struct vfs *store_vfs(struct store *store);
+const char *store_path(const struct store *store);      /* as given to store_open */
 
 /* Pages by use, for views and tests. */
 struct store_space {

@@ -40,6 +40,8 @@ struct eval_env *execution_env(struct execution *execution);
  * as it does; run the program with execution_env() while the execution runs. */
 int execution_program(struct op *op, struct execution *execution, struct query *query, const struct expr *expr,
                       struct program **program) MUST_CHECK;
+/* Before a start: measure the times of each operator too, for EXPLAIN ANALYZE. */
+void execution_instrument(struct execution *execution);
 
 /* The data-changing statements: drive a source execution and change rows, with constraints, indexes and re-evaluation at READ COMMITTED. */
 struct modify;

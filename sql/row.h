@@ -15,6 +15,8 @@
 /* Encodes the key of index `index` (or, with NULL, the clustered key: then row_id is used when the table has no primary key). */
 int row_encode_key(struct op *op, const struct table_def *table, const struct index_def *index, const struct datum *values,
                    struct bytes primary_key, int64_t row_id, struct key_builder *key) MUST_CHECK;
+/* Appends one value (or NULL) as a key column of this type; flags as key.h's. */
+int row_encode_datum(struct op *op, Oid type, const struct datum *value, int flags, struct key_builder *key) MUST_CHECK;
 /* Encodes the value of a row; grows the buffer on the heap. */
 struct row_buffer {
     uint8_t *data;

@@ -9,6 +9,7 @@
 #include "sql/catalog.h"
 #include "sql/exec.h"
 #include "sql/query.h"
+#include "sql/spill.h"
 #include "txn/txn.h"
 
 struct database;    /* SQL's part of an open database: catalog cache, default settings */
@@ -18,6 +19,9 @@ struct prepared;
 /* Creates the catalog in a new store, or reads it. */
 int database_open(struct op *op, struct txn_manager *manager, struct database **database) MUST_CHECK;
 void database_close(struct database *database);
+
+/* Space for what sorts and hash tables cannot keep in memory: made at open (spill_make), freed at close. */
+struct spill *database_spill(struct database *database);
 
 int session_open(struct op *op, struct database *database, struct session **session) MUST_CHECK;
 void session_close(struct session *session);
