@@ -132,6 +132,10 @@ ISOLDE_API char isolde_transaction_status(const isolde_conn *conn);
  * body's other results end it with a rollback and are returned. */
 ISOLDE_API int isolde_run(isolde_conn *conn, const char *begin, int (*body)(isolde_conn *conn, void *arg), void *arg,
                           int attempts);
+/* The statements between the two calls form one transaction, unless they open or close one themselves: what isolde_exec does for
+ * the statements of its text.  An error in between rolls it back; isolde_group_end commits. */
+ISOLDE_API int isolde_group_begin(isolde_conn *conn);
+ISOLDE_API int isolde_group_end(isolde_conn *conn);
 /* Any thread: the statement in progress ends with 57014. */
 ISOLDE_API void isolde_interrupt(isolde_conn *conn);
 /* Called in the connection's thread when a statement begins (waiting = 1) and ends (0) waiting for another transaction. */
