@@ -30,9 +30,11 @@ void *mem_alloc(size_t size)
 
 void *mem_calloc(size_t count, size_t size)
 {
-    if (must_fail())
+    size_t total;
+
+    if (must_fail() || __builtin_mul_overflow(count, size, &total))
         return NULL;
-    return count && size ? calloc(count, size) : calloc(1, 1);
+    return total ? calloc(1, total) : calloc(1, 1);
 }
 
 void *mem_realloc(void *block, size_t size)

@@ -15,6 +15,7 @@ enum fault_loss {
     FAULT_LOSE_ALL,         /* nothing unsynced survives */
     FAULT_KEEP_ALL,         /* everything written survives */
     FAULT_KEEP_RANDOM,      /* each unsynced sector is kept or lost by the seed: torn and reordered writes */
+    FAULT_KILL,             /* only the process died: everything written is there, and as unsynced as it was */
 };
 
 struct vfs *fault_vfs_new(uint64_t seed) MUST_CHECK;
@@ -25,7 +26,8 @@ void fault_cut_at(struct vfs *vfs, uint64_t n);
 bool fault_is_cut(struct vfs *vfs);
 /* How many such calls were made since the vfs was made or the last power-on. */
 uint64_t fault_calls(struct vfs *vfs);
-/* What survived becomes the contents; every file handle from before must be closed, and may be, before or after. */
+/* What survived becomes the contents; locks and failures on order are gone.  Every file handle from before must be
+ * closed, and may be, before or after. */
 void fault_power_on(struct vfs *vfs, enum fault_loss loss, uint64_t seed);
 
 /* The n-th call of this kind from now on (1 = the next) fails with this errno value (EIO, ENOSPC, ...); 0: never.
