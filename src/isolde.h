@@ -140,6 +140,9 @@ ISOLDE_API int isolde_group_end(isolde_conn *conn);
 ISOLDE_API void isolde_interrupt(isolde_conn *conn);
 /* Called in the connection's thread when a statement begins (waiting = 1) and ends (0) waiting for another transaction. */
 ISOLDE_API void isolde_on_wait(isolde_conn *conn, void (*callback)(void *arg, int waiting), void *arg);
+/* Any thread: 1 while the connection's statement waits for another transaction that is still in its way.  Exact: once a call that ended the
+ * wait (a COMMIT, say) has returned, it is 0, though the waiting statement may not have gone on yet. */
+ISOLDE_API int isolde_waiting(isolde_conn *conn);
 /* Called for each NOTICE and WARNING; the report is valid during the call. */
 ISOLDE_API void isolde_on_notice(isolde_conn *conn, void (*callback)(void *arg, const isolde_err *notice), void *arg);
 
