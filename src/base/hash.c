@@ -2,8 +2,8 @@
  * hash.c -- CRC-32C for what is on disk, a fast hash for what is in memory.
  *
  * CRC-32C guards every page and every log record, so its speed is the speed of reading.  x86 has an instruction
- * for it that takes eight bytes, but each step waits three cycles for the one before.  Three independent streams fill that
- * gap.  They are joined by the fact that a CRC is linear: the state after `a` then `b` is the state after `a`
+ * for it that takes eight bytes, but each step waits three cycles for the one before.  Three independent streams
+ * fill that gap.  They are joined by the fact that a CRC is linear: the state after `a` then `b` is the state after `a`
  * moved over len(b) zero bytes, xor the state of `b` begun from zero.  Moving a state over LANE_BYTES zeros is a linear
  * map of 32 bits, kept as four tables of 256 entries.
  *
@@ -61,8 +61,9 @@ static void fill_byte_table(void)
 
 #ifdef __x86_64__
 
-static bool have_instruction;           /* written once, before main */
-static uint32_t move_table[4][256];     /* [k][b]: state b << 8k, then LANE_BYTES zero bytes; written once, before main */
+/* Both written once, before main.  [k][b]: state b << 8k, then LANE_BYTES zero bytes. */
+static bool have_instruction;
+static uint32_t move_table[4][256];
 
 static uint32_t move(uint32_t state)
 {

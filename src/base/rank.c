@@ -28,7 +28,8 @@ static _Thread_local int held_count;
 static void add(enum rank rank, const char *file, int line)
 {
     if (held_count == HELD_MAX) {
-        fprintf(stderr, "latch order: %s:%d takes rank %d, one more than %d latches\n", file, line, (int)rank, HELD_MAX);
+        fprintf(stderr, "latch order: %s:%d takes rank %d, one more than %d latches\n", file, line, (int)rank,
+                HELD_MAX);
         abort();
     }
     held[held_count++] = (struct held){rank, file, line};

@@ -21,8 +21,8 @@
  * F5  Creating, removing and renaming are durable when they return, as unix.c makes them; a cut comes before.
  * F6  Handles from before fault_power_on belong to a process that is dead: they can only be closed.
  *
- * The disk's own memory comes from malloc directly, so that a test that makes the N-th allocation fail counts those of the
- * engine only.
+ * The disk's own memory comes from malloc directly, so that a test that makes the N-th allocation fail counts those
+ * of the engine only.
  */
 #include "src/os/fault.h"
 
@@ -70,6 +70,8 @@ struct fault_vfs {
     uint64_t generation;        /* counts the lives between power cuts */
     uint64_t calls, cut_left, capacity;
     bool cut;
+    void (*watch)(struct vfs *copy, void *arg);
+    void *watch_arg;
     struct failure failures[FAULT_CALL_COUNT];
 };
 
@@ -249,6 +251,45 @@ static void data_free(struct fault_data *data)
     free(data);
 }
 
+static void *duplicate(const void *from, size_t size)
+{
+    return size ? memcpy(must(malloc(size)), from, size) : NULL;
+}
+
+static struct fault_data *copy_data(const struct fault_data *from)
+{
+    struct fault_data *data = duplicate(from, sizeof *data);
+
+    data->owner = NULL;
+    data->openers = 0;
+    data->path = must(strdup(from->path));
+    data->sectors = duplicate(from->sectors, from->sector_count * sizeof(struct sector *));
+    for (size_t i = 0; i < from->sector_count; i++)
+        if (from->sectors[i])
+            data->sectors[i] = duplicate(from->sectors[i], sizeof(struct sector));
+    data->dirty = duplicate(from->dirty, from->dirty_room * sizeof *from->dirty);
+    return data;
+}
+
+/* The disk's mutex is held. */
+static struct vfs *copy_disk(const struct fault_vfs *from)
+{
+    struct fault_vfs *copy = must(calloc(1, sizeof *copy));
+    struct fault_data **link = &copy->files;
+
+    copy->base = from->base;
+    os_mutex_init(&copy->mutex, RANK_OS);
+    copy->rng = from->rng;
+    copy->last_inode = from->last_inode;
+    copy->capacity = from->capacity;
+    for (const struct fault_data *data = from->files; data; data = data->next) {
+        *link = copy_data(data);
+        link = &(*link)->next;
+    }
+    *link = NULL;
+    return &copy->base;
+}
+
 /* ---- a call begins: the power, and failures on order ---------------------------------------------- */
 
 static bool changes_the_disk(enum fault_call call)
@@ -275,8 +316,21 @@ static int failure_due(struct fault_vfs *vfs, enum fault_call call)
     return failure->error;
 }
 
-/* Takes the disk's mutex, which is held on success.  file: NULL for calls on names.  *error: 0, or the errno value with which
- * the call must fail after what it does by then. */
+/* Hands a copy to who watches.  The mutex is held, and given back meanwhile, so that the watcher may take its time. */
+static void show(struct fault_vfs *vfs)
+{
+    struct vfs *copy;
+
+    if (!vfs->watch)
+        return;
+    copy = copy_disk(vfs);
+    os_mutex_unlock(&vfs->mutex);
+    vfs->watch(copy, vfs->watch_arg);
+    os_mutex_lock(&vfs->mutex);
+}
+
+/* Takes the disk's mutex, which is held on success.  file: NULL for calls on names.  *error: 0, or the errno value
+ * with which the call must fail after what it does by then. */
 static int begin(struct op *op, struct fault_vfs *vfs, struct os_file *file, enum fault_call call, const char *path,
                  int *error)
 {
@@ -287,6 +341,7 @@ static int begin(struct op *op, struct fault_vfs *vfs, struct os_file *file, enu
         return op_fail(op, "58030", "could not use file \"%s\": it was opened before the power was cut", path);
     }
     if (!vfs->cut && changes_the_disk(call)) {
+        show(vfs);
         vfs->calls++;
         if (vfs->cut_left && --vfs->cut_left == 0)
             vfs->cut = true;
@@ -592,6 +647,27 @@ struct vfs *fault_vfs_new(uint64_t seed)
     os_mutex_init(&vfs->mutex, RANK_OS);
     rng_seed(&vfs->rng, seed);
     return &vfs->base;
+}
+
+struct vfs *fault_copy(struct vfs *base)
+{
+    struct fault_vfs *vfs = fault_vfs(base);
+    struct vfs *copy;
+
+    os_mutex_lock(&vfs->mutex);
+    copy = copy_disk(vfs);
+    os_mutex_unlock(&vfs->mutex);
+    return copy;
+}
+
+void fault_watch(struct vfs *base, void (*watch)(struct vfs *copy, void *arg), void *arg)
+{
+    struct fault_vfs *vfs = fault_vfs(base);
+
+    os_mutex_lock(&vfs->mutex);
+    vfs->watch = watch;
+    vfs->watch_arg = arg;
+    os_mutex_unlock(&vfs->mutex);
 }
 
 void fault_cut_at(struct vfs *base, uint64_t n)

@@ -9,7 +9,9 @@
 
 #include "src/os/os.h"
 
-enum fault_call { FAULT_READ, FAULT_WRITE, FAULT_SYNC, FAULT_TRUNCATE, FAULT_OPEN, FAULT_REMOVE, FAULT_RENAME, FAULT_CALL_COUNT };
+enum fault_call {
+    FAULT_READ, FAULT_WRITE, FAULT_SYNC, FAULT_TRUNCATE, FAULT_OPEN, FAULT_REMOVE, FAULT_RENAME, FAULT_CALL_COUNT
+};
 
 enum fault_loss {
     FAULT_LOSE_ALL,         /* nothing unsynced survives */
@@ -29,6 +31,14 @@ uint64_t fault_calls(struct vfs *vfs);
 /* What survived becomes the contents; locks and failures on order are gone.  Every file handle from before must be
  * closed, and may be, before or after. */
 void fault_power_on(struct vfs *vfs, enum fault_loss loss, uint64_t seed);
+
+/* Another disk with the same contents, synced and not, as if the process had been killed now: a cut of its power
+ * shows what a cut of this one's would leave, and this one goes on.  The caller destroys it. */
+struct vfs *fault_copy(struct vfs *vfs) MUST_CHECK;
+/* Before every write, sync, truncate, rename and remove, `watch` is handed such a copy, which it destroys: with it
+ * one run of a workload suffices to try a power cut at every call.  It runs in the thread that makes the call, which
+ * may hold latches, so it opens a database in another thread and waits for that.  NULL: nobody watches. */
+void fault_watch(struct vfs *vfs, void (*watch)(struct vfs *copy, void *arg), void *arg);
 
 /* The n-th call of this kind from now on (1 = the next) fails with this errno value (EIO, ENOSPC, ...); 0: never.
  * `sticky`: so do all later ones, until changed. A failing write may have written any part, by the seed. */

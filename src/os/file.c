@@ -1,8 +1,8 @@
 /*
  * file.c -- the calls on files, passed on to whichever disk they live on.
  *
- * A vfs is a disk: the machine's (unix.c), one in memory (memory.c), or one that fails on purpose (fault.c).  Each fills
- * two tables of functions.  What is common to all of them stands here: the meaning of the system's error
+ * A vfs is a disk: the machine's (unix.c), one in memory (memory.c), or one that fails on purpose (fault.c).  Each
+ * fills two tables of functions.  What is common to all of them stands here: the meaning of the system's error
  * numbers, and the bounds of offsets.
  */
 #include "src/os/os.h"

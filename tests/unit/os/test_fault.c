@@ -498,6 +498,80 @@ static void a_flipped_bit_stays_flipped(void **state)
     os_close(file);
 }
 
+static void a_copy_keeps_what_is_unsynced_and_goes_its_own_way(void **state)
+{
+    struct os_file *file = opened("f");
+    struct vfs *original = vfs, *copy;
+    bool taken;
+
+    fill(file, 0, 2, 'o');
+    sync_it(file);
+    fill(file, 0, 1, 'n');
+    assert_int_equal(os_lock(&op, file, &taken), OP_OK);
+    copy = fault_copy(original);
+    fill(file, 1, 1, 'l');
+
+    vfs = copy;
+    fault_power_on(copy, FAULT_KEEP_ALL, 0);
+    os_close(opened("g"));
+    vfs = original;
+    assert_int_equal(content(file, 1), 'l');
+    sync_it(file);
+    os_close(file);
+
+    vfs = copy;
+    file = opened("f");
+    assert_int_equal(os_lock(&op, file, &taken), OP_OK);
+    assert_true(taken);
+    assert_int_equal(content(file, 0), 'n');
+    assert_int_equal(content(file, 1), 'o');
+    os_close(file);
+    os_vfs_destroy(copy);
+    vfs = original;
+}
+
+/* The work: sector 0 counts up, each number synced before the next is written.  Acknowledged is the last one synced. */
+struct watcher {
+    int acknowledged;
+    int cuts;
+};
+
+static void cut_the_copy(struct vfs *copy, void *arg)
+{
+    struct watcher *watcher = arg;
+    struct vfs *original = vfs;
+    struct os_file *file;
+    char found;
+
+    fault_power_on(copy, (enum fault_loss)(watcher->cuts % 3), (uint64_t)watcher->cuts);
+    vfs = copy;
+    file = opened("f");
+    found = content(file, 0);
+    if (watcher->acknowledged > 0)
+        assert_in_range(found, watcher->acknowledged, watcher->acknowledged + 1);
+    os_close(file);
+    os_vfs_destroy(copy);
+    vfs = original;
+    watcher->cuts++;
+}
+
+static void who_watches_sees_the_disk_before_every_change(void **state)
+{
+    struct os_file *file = opened("f");
+    struct watcher watcher = {0, 0};
+
+    fault_watch(vfs, cut_the_copy, &watcher);
+    for (int i = 1; i <= 30; i++) {
+        fill(file, 0, 1, (char)i);
+        sync_it(file);
+        watcher.acknowledged = i;
+    }
+    fault_watch(vfs, NULL, NULL);
+    fill(file, 0, 1, 0);
+    os_close(file);
+    assert_int_equal(watcher.cuts, 60);
+}
+
 /* A model of random work: after any cut each sector holds something that was written to it since its last sync. */
 static void after_random_work_every_sector_holds_a_content_it_had_since_the_last_sync(void **state)
 {
@@ -567,6 +641,8 @@ int main(void)
         TEST(after_a_failed_sync_a_second_one_does_not_save_the_data),
         TEST(a_full_disk_takes_what_fits_and_says_53100),
         TEST(a_flipped_bit_stays_flipped),
+        TEST(a_copy_keeps_what_is_unsynced_and_goes_its_own_way),
+        TEST(who_watches_sees_the_disk_before_every_change),
         TEST(after_random_work_every_sector_holds_a_content_it_had_since_the_last_sync),
     };
 

@@ -91,7 +91,8 @@ static int write_beyond_the_limit(void)
 
     signal(SIGXFSZ, SIG_IGN);
     setrlimit(RLIMIT_FSIZE, &limit);
-    if (os_open(&op, os_unix_vfs(), path, OS_OPEN_CREATE, &file) || os_write(&op, file, 0, bytes, sizeof bytes) == OP_OK)
+    if (os_open(&op, os_unix_vfs(), path, OS_OPEN_CREATE, &file)
+        || os_write(&op, file, 0, bytes, sizeof bytes) == OP_OK)
         return 1;
     if (strcmp(op.error.sqlstate, "58030") != 0 || !strstr(op.error.message, path))
         return 2;
