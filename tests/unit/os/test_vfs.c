@@ -356,6 +356,62 @@ static void random_writes_reads_and_truncations_match_a_model(void **state)
     os_close(file);
 }
 
+enum { REGION = 70000, WORKERS = 4 };
+
+struct worker {
+    int number;
+    struct os_file *shared;
+    int failures;
+};
+
+/* Fills its own region of the shared file again and again, and opens, renames and removes files of its own. */
+static void work_alone_in_a_crowd(void *arg)
+{
+    struct worker *worker = arg;
+    uint64_t start = (uint64_t)worker->number * REGION;
+    char names[2][96], *out = malloc(REGION), *in = malloc(REGION);
+    struct os_file *own = NULL;
+    struct op mine;
+    size_t got = 0;
+
+    op_init(&mine);
+    for (int i = 0; i < 2; i++)
+        snprintf(names[i], sizeof names[i], "%s/w%d-%d", directory, worker->number, i);
+    for (int round = 0; round < 20 && !op_failed(&mine); round++) {
+        memset(out, 'a' + (worker->number * 20 + round) % 26, REGION);
+        if (os_write(&mine, worker->shared, start, out, REGION) || os_sync(&mine, worker->shared)
+            || os_read(&mine, worker->shared, start, in, REGION, &got)
+            || os_open(&mine, vfs, names[0], OS_OPEN_CREATE | OS_OPEN_EXCLUSIVE, &own)
+            || os_write(&mine, own, 0, out, 100) || os_rename(&mine, vfs, names[0], names[1])
+            || os_remove(&mine, vfs, names[1]))
+            worker->failures++;
+        os_close(own);
+        own = NULL;
+        worker->failures += got != REGION || memcmp(in, out, REGION) != 0;
+    }
+    free(out);
+    free(in);
+    op_end(&mine);
+}
+
+static void threads_that_use_one_file_and_one_directory_do_not_disturb_each_other(void **state)
+{
+    struct worker workers[WORKERS];
+    struct os_thread *threads[WORKERS];
+    struct os_file *file = opened(a, OS_OPEN_CREATE);
+
+    for (int i = 0; i < WORKERS; i++) {
+        workers[i] = (struct worker){i, file, 0};
+        assert_int_equal(os_thread_start(&op, work_alone_in_a_crowd, &workers[i], "worker", &threads[i]), OP_OK);
+    }
+    for (int i = 0; i < WORKERS; i++) {
+        os_thread_join(threads[i]);
+        assert_int_equal(workers[i].failures, 0);
+    }
+    expect_size(file, WORKERS * REGION);
+    os_close(file);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin_test, end_test)
@@ -376,6 +432,7 @@ int main(void)
         TEST(a_lock_keeps_out_other_openers_until_it_is_closed),
         TEST(identity_is_equal_for_one_file_and_different_for_two),
         TEST(random_writes_reads_and_truncations_match_a_model),
+        TEST(threads_that_use_one_file_and_one_directory_do_not_disturb_each_other),
     };
     int failures = 0;
 
