@@ -362,3 +362,44 @@ bool key_get_decimal(struct key_reader *reader, int flags, enum key_decimal_kind
         reader->at += 4;
     }
 }
+
+bool key_skip_bytes(struct key_reader *reader, int flags)
+{
+    uint8_t mask = mask_of(flags);
+    for (;;) {
+        const uint8_t *at = memchr(reader->at, mask, (size_t)(reader->end - reader->at));
+        if (at == NULL || reader->end - at < 2)
+            return false;
+        uint8_t what = (uint8_t)(at[1] ^ mask);
+        reader->at = at + 2;
+        if (what == RUN_END)
+            return true;
+        if (what != RUN_ZERO)
+            return false;
+    }
+}
+
+bool key_skip_decimal(struct key_reader *reader, int flags)
+{
+    if (!has(reader, 1))
+        return false;
+    uint8_t mask = mask_of(flags);
+    int kind = (uint8_t)(*reader->at++ ^ mask) - DECIMAL_KIND_FIRST;
+    if (kind < (int)KEY_DECIMAL_MINUS_INFINITY || kind > (int)KEY_DECIMAL_NAN)
+        return false;
+    if (kind != KEY_DECIMAL_NEGATIVE && kind != KEY_DECIMAL_POSITIVE)
+        return true;
+    if (kind == KEY_DECIMAL_NEGATIVE)
+        mask = (uint8_t)~mask;
+    if (!has(reader, 4))
+        return false;
+    for (reader->at += 4; has(reader, 1); reader->at += 4) {
+        if ((uint8_t)(*reader->at ^ mask) == DECIMAL_END) {
+            reader->at++;
+            return true;
+        }
+        if (!has(reader, 4))
+            return false;
+    }
+    return false;
+}

@@ -61,6 +61,9 @@ bool key_get_bytes(struct key_reader *reader, int flags, uint8_t *out, size_t *l
 /* limbs: room for at least (end - at) / 4 + 1 entries. */
 bool key_get_decimal(struct key_reader *reader, int flags, enum key_decimal_kind *kind, int32_t *weight,
                      uint32_t *limbs, size_t *limb_count);
+/* Step over a body without decoding it. */
+bool key_skip_bytes(struct key_reader *reader, int flags);
+bool key_skip_decimal(struct key_reader *reader, int flags);
 
 /* The smallest key greater than every key that begins with `prefix`: in place; false when there is none (all FF). */
 bool key_successor(struct key_builder *key);
