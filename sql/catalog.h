@@ -20,6 +20,7 @@ struct column_def {
     struct sql_type type;
     bool not_null;
     const char *default_sql;    /* source text of the default expression; NULL when absent */
+    bool key_only;              /* the primary key gives it back exactly: not stored in the row's value (row_settle) */
 };
 
 struct index_column {

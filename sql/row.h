@@ -12,6 +12,8 @@
 #include "sql/catalog.h"
 #include "sql/vector.h"
 
+/* Settles how a new definition's rows are laid out (column_def.key_only); once, before its first use. */
+void row_settle(struct table_def *table);
 /* Encodes the key of index `index` (or, with NULL, the clustered key: then row_id is used when the table has no primary key). */
 int row_encode_key(struct op *op, const struct table_def *table, const struct index_def *index, const struct datum *values,
                    struct bytes primary_key, int64_t row_id, struct key_builder *key) MUST_CHECK;

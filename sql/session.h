@@ -23,12 +23,18 @@ void database_close(struct database *database);
 /* Space for what sorts and hash tables cannot keep in memory: made at open (spill_make), freed at close. */
 struct spill *database_spill(struct database *database);
 
+/* What synchronous_commit is in sessions opened from now on. */
+void database_set_sync(struct database *database, enum txn_sync sync);
+
 int session_open(struct op *op, struct database *database, struct session **session) MUST_CHECK;
 void session_close(struct session *session);
 struct txn_session *session_txn(struct session *session);
 struct database *session_database(struct session *session);
 char session_transaction_status(const struct session *session);     /* 'I', 'T', 'E' */
 const struct plan_options *session_plan_options(struct session *session);
+/* now() and statement_timestamp(): microseconds since 2000-01-01 UTC. */
+int64_t session_transaction_time(const struct session *session);
+int64_t session_statement_time(const struct session *session);
 
 struct notice { const char *severity, *sqlstate, *message, *detail, *hint; };
 void session_on_notice(struct session *session, void (*callback)(void *arg, const struct notice *notice), void *arg);
