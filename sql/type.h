@@ -16,7 +16,8 @@ enum type_oid {
     TYPE_BOOL = 16, TYPE_BYTEA = 17, TYPE_INT8 = 20, TYPE_INT2 = 21, TYPE_INT4 = 23, TYPE_TEXT = 25, TYPE_OID = 26,
     TYPE_FLOAT4 = 700, TYPE_FLOAT8 = 701, TYPE_UNKNOWN = 705, TYPE_BPCHAR = 1042, TYPE_VARCHAR = 1043, TYPE_DATE = 1082,
     TYPE_TIME = 1083, TYPE_TIMESTAMP = 1114, TYPE_TIMESTAMPTZ = 1184, TYPE_INTERVAL = 1186, TYPE_NUMERIC = 1700,
-    TYPE_VOID = 2278, TYPE_RECORD = 2249,
+    TYPE_RECORD = 2249, TYPE_ANY = 2276, TYPE_VOID = 2278,
+    TYPE_ANYNONARRAY = 2776,    /* TYPE_ANY and this one occur as arguments of functions only: any type fits */
 };
 
 /* How values of a type stand in a vector. */
@@ -58,6 +59,8 @@ struct type_info {
 const struct type_info *type_info(Oid oid);
 /* By SQL or PostgreSQL name, lower case ("int", "int4", "double precision", "decimal"); NULL when unknown. */
 const struct type_info *type_by_name(const char *name);
+/* Whether PostgreSQL has a type of this name that is not supported here: to be refused with 0A000 rather than 42704. */
+bool type_is_foreign(const char *name);
 /* "numeric(10,2)", "character varying(20)"; in the arena; NULL when memory is exhausted. */
 const char *type_format(struct arena *arena, struct sql_type type);
 static inline enum type_form type_form(Oid oid) { return type_info(oid)->form; }

@@ -36,6 +36,8 @@ struct batch {
 
 /* Vectors with room for BATCH_ROWS entries, in the arena. */
 int vector_init(struct op *op, struct arena *arena, enum type_form form, struct vector *vector) MUST_CHECK;
+/* The same with room for `rows` entries (1 for constant vectors). */
+int vector_init_rows(struct op *op, struct arena *arena, enum type_form form, int rows, struct vector *vector) MUST_CHECK;
 int batch_init(struct op *op, struct arena *arena, int columns, const enum type_form *forms, struct batch *batch) MUST_CHECK;
 
 static inline bool vector_is_null(const struct vector *vector, int row)
@@ -47,5 +49,7 @@ static inline int batch_row(const struct batch *batch, int i) { return batch->se
 void vector_get(const struct vector *vector, int row, struct datum *value);
 /* Stores a datum (bytes are not copied). Keeps has_nulls true to its word. */
 void vector_set(struct vector *vector, int row, const struct datum *value);
+/* Makes entry `row` null, and has_nulls true to its word. */
+void vector_set_null(struct vector *vector, int row);
 
 #endif
