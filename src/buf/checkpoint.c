@@ -1,0 +1,199 @@
+/*
+ * checkpoint.c -- moving the point where restart begins to read.
+ *
+ * Fuzzy: nobody is stopped, pages go on changing.  In order:
+ *
+ *  1. Write what is dirty now and older than the checkpoint's beginning, in batches.
+ *  2. begin = end of the log.  Fence: wait until each page that is latched exclusively at this moment has been let go.  A change is
+ *     logged, then entered in the dirty page table, both under the latch; so after the fence every change
+ *     logged before `begin` is in the table.
+ *  3. redo = min(begin, recovery LSNs in the table).
+ *  4. Collect the transactions in progress.  Append the checkpoint record, make it durable.
+ *  5. Write the header slot, sync.  From here on restart begins at `redo`.
+ *  6. Log segments below min(redo, first record of any transaction in progress) may be reused; the tail of the file is cut.
+ *
+ * C1  Everything that the new slot lets go (log, pages of the tail) goes after the slot is durable.
+ * C2  One checkpoint at a time.  No latch is held while the layers above are asked.
+ */
+#include <string.h>
+
+#include "src/base/mem.h"
+#include "src/base/planted.h"
+#include "src/buf/buf_int.h"
+
+int buf__sync(struct op *op, struct buf *buf, struct os_file *file)
+{
+    if (buf->wal && wal_is_broken(buf->wal)) {
+        op_fail(op, "58030", "an earlier failure has made the database read-only");
+        op_hint(op, "Close the database and open it again; what was committed is not lost.");
+        return OP_FAILED;
+    }
+    if (os_sync(op, file) == OP_OK)
+        return OP_OK;
+    if (buf->wal)
+        wal_break(buf->wal, op);
+    return OP_FAILED;
+}
+
+/* Writes everything whose recovery LSN is below the limit. */
+static int write_old(struct op *op, struct buf *buf, Lsn limit)
+{
+    uint32_t found, written;
+    do {
+        if (buf__write_batch(op, buf, BUF__OLD, limit, &found, &written))
+            return OP_FAILED;
+        if (found > 0 && written == 0)
+            os_sleep_us(200);   /* all of them are latched just now */
+    } while (found > 0);
+    return OP_OK;
+}
+
+static Lsn redo_point(struct buf *buf, Lsn begin)
+{
+    Lsn redo = begin;
+    if (PLANTED("buf-checkpoint-forgets-dirty"))
+        return redo;
+    for (uint32_t i = 0; i < buf->frame_count; i++) {
+        Lsn recovery = atomic_load(&buf->frames[i].recovery_lsn);
+        if (recovery != 0 && recovery < redo)
+            redo = recovery;
+    }
+    return redo;
+}
+
+static int write_slot(struct op *op, struct buf *buf, const struct wal_checkpoint_state *state, Lsn checkpoint, uint32_t flags)
+{
+    struct header_slot *slot = &buf->slot;
+    slot->flags = flags;
+    slot->checkpoint_lsn = checkpoint;
+    slot->redo_lsn = state->redo;
+    slot->highest_lsn = flags & HEADER_CLEAN ? wal_end(buf->wal) : wal_durable_end(buf->wal);
+    slot->page_count = buf__named_pages(buf, state->redo);
+    slot->next_txn = state->next_txn;
+    slot->next_tree = state->next_tree;
+    slot->newest_commit = state->newest_commit;
+    return buf__header_write_slot(op, buf);
+}
+
+/* The steps above; the caller has the checkpoint flag.  The state lives in op's arena. */
+static int checkpoint(struct op *op, struct buf *buf, const struct buf_checkpoint_hooks *hooks,
+                      struct wal_checkpoint_state *state, Lsn *lsn)
+{
+    if (!PLANTED("buf-checkpoint-forgets-dirty") && write_old(op, buf, wal_end(buf->wal)))
+        return OP_FAILED;
+    Lsn begin = wal_end(buf->wal);
+    buf__fence(buf);
+    Lsn redo = redo_point(buf, begin);
+    *state = (struct wal_checkpoint_state){.next_txn = buf->slot.next_txn, .next_tree = buf->slot.next_tree,
+                                           .newest_commit = buf->slot.newest_commit};
+    if (hooks && hooks->collect && hooks->collect(hooks->context, op, state))
+        return OP_FAILED;
+    state->redo = redo;
+    if (wal_checkpoint(op, buf->wal, state, lsn) || write_slot(op, buf, state, *lsn, 0))
+        return OP_FAILED;
+    atomic_store(&buf->redo, redo);
+    Lsn oldest = wal_oldest_needed(state);
+    wal_release(buf->wal, oldest);
+    atomic_fetch_add_explicit(&buf->stat_checkpoints, 1, memory_order_relaxed);
+    return buf__truncate(op, buf, redo);
+}
+
+static void begin_checkpoint(struct buf *buf)
+{
+    os_mutex_lock(&buf->checkpoint_latch);
+    while (buf->checkpointing)
+        os_cond_wait(&buf->checkpoint_done, &buf->checkpoint_latch, 0);
+    buf->checkpointing = true;
+    os_mutex_unlock(&buf->checkpoint_latch);
+}
+
+static void end_checkpoint(struct buf *buf)
+{
+    os_mutex_lock(&buf->checkpoint_latch);
+    buf->checkpointing = false;
+    os_cond_broadcast(&buf->checkpoint_done);
+    os_mutex_unlock(&buf->checkpoint_latch);
+}
+
+int buf_checkpoint(struct op *op, struct buf *buf, const struct buf_checkpoint_hooks *hooks)
+{
+    struct wal_checkpoint_state state;
+    Lsn lsn;
+    begin_checkpoint(buf);
+    int result = checkpoint(op, buf, hooks, &state, &lsn);
+    end_checkpoint(buf);
+    return result;
+}
+
+bool buf_checkpoint_due(const struct buf *buf)
+{
+    return !wal_is_broken(buf->wal) && wal_end(buf->wal) - atomic_load(&buf->redo) > buf->wal_max / 2;
+}
+
+/* ---- restart and close ---------------------------------------------------------------------------- */
+
+static uint64_t larger(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
+}
+
+int buf_restart(struct op *op, struct buf *buf, const struct wal_handlers *handlers, struct arena *arena,
+                struct wal_restart *restart)
+{
+    *restart = (struct wal_restart){.was_clean = buf->was_clean};
+    const struct header_slot *slot = &buf->slot;
+    if (!buf->was_clean) {
+        struct wal_start start = {slot->checkpoint_lsn, slot->redo_lsn, slot->highest_lsn};
+        if (wal_restart(op, buf->wal, &start, handlers, arena, restart))
+            return OP_FAILED;
+        buf->restarting = false;
+    }
+    struct wal_checkpoint_state *state = &restart->state;
+    state->next_txn = larger(state->next_txn, slot->next_txn);
+    state->next_tree = larger(state->next_tree, slot->next_tree);
+    state->newest_commit = larger(state->newest_commit, slot->newest_commit);
+    state->redo = slot->redo_lsn;
+    restart->end = wal_end(buf->wal);
+    return OP_OK;
+}
+
+/* Makes the file the whole database. */
+static int close_clean(struct op *op, struct buf *buf, const struct buf_checkpoint_hooks *hooks)
+{
+    struct wal_checkpoint_state state;
+    Lsn lsn;
+    if (checkpoint(op, buf, hooks, &state, &lsn) || write_old(op, buf, UINT64_MAX))
+        return OP_FAILED;
+    if (state.chain_count > 0)
+        return op_fail(op, "XX000", "the database is closed with a transaction in progress");
+    PageNo page_count = buf_page_count(buf);
+    if (page_count < buf->file_pages && os_truncate(op, buf->file, page_count * buf->page_size))
+        return OP_FAILED;
+    buf->truncate_lsn = 0;
+    if (buf__sync(op, buf, buf->file) || write_slot(op, buf, &state, 0, HEADER_CLEAN))
+        return OP_FAILED;
+    if (os_remove(op, buf->vfs, buf->wal_path) || os_remove(op, buf->vfs, buf->dw_path))
+        return OP_FAILED;
+    return OP_OK;
+}
+
+int buf_close(struct op *op, struct buf *buf, const struct buf_checkpoint_hooks *hooks)
+{
+    buf_stop_background(buf);
+    int result = buf->restarting ? OP_OK : close_clean(op, buf, hooks);
+    buf_abandon(buf);
+    return result;
+}
+
+void buf_stats(struct buf *buf, struct buf_stats *stats)
+{
+    *stats = (struct buf_stats){
+        .frames = buf->frame_count, .dirty = atomic_load(&buf->dirty_count),
+        .hits_missed = atomic_load(&buf->stat_reads), .pages_written = atomic_load(&buf->stat_written),
+        .batches = atomic_load(&buf->batches), .evictions = atomic_load(&buf->stat_evictions),
+        .checkpoints = atomic_load(&buf->stat_checkpoints), .redo = atomic_load(&buf->redo),
+    };
+    os_mutex_lock(&buf->free_latch);
+    stats->used = buf->frame_count - buf->free_count;
+    os_mutex_unlock(&buf->free_latch);
+}

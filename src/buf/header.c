@@ -1,0 +1,113 @@
+/* header.c -- reading and writing page 0 (header.h has the format). */
+#include <stdio.h>
+#include <string.h>
+
+#include "src/base/hash.h"
+#include "src/buf/buf_int.h"
+
+static uint32_t slot_crc(const struct header_slot *slot)
+{
+    return crc32c(0, slot, offsetof(struct header_slot, crc));
+}
+
+static uint32_t identity_crc(const struct header_identity *identity)
+{
+    return crc32c(0, identity, offsetof(struct header_identity, crc));
+}
+
+int buf__header_write_slot(struct op *op, struct buf *buf)
+{
+    uint8_t sector[512] __attribute__((aligned(8))) = {0};
+    buf->slot.sequence++;
+    buf->slot.crc = slot_crc(&buf->slot);
+    memcpy(sector, &buf->slot, sizeof(buf->slot));
+    uint64_t at = buf->slot.sequence % 2 ? HEADER_SLOT_A : HEADER_SLOT_B;
+    if (os_write(op, buf->file, at, sector, sizeof(sector)))
+        return OP_FAILED;
+    return buf__sync(op, buf, buf->file);
+}
+
+static int check_creation(struct op *op, const struct buf_options *options, uint32_t page_size)
+{
+    if ((page_size & (page_size - 1)) || page_size < PAGE_SIZE_MIN || page_size > PAGE_SIZE_MAX)
+        return op_fail(op, "22023", "page size %u is not a power of two between %d and %d", page_size, PAGE_SIZE_MIN,
+                       PAGE_SIZE_MAX);
+    if (options->reserved_bytes > HEADER_RESERVED_MAX || options->reserved_bytes % 8 != 0)
+        return op_fail(op, "22023", "reserved bytes per page must be a multiple of 8 up to %d", HEADER_RESERVED_MAX);
+    return OP_OK;
+}
+
+/* The identity is written last, alone in its sector: until it is there the file is not a database yet, but an
+ * unfinished beginning, which the next open makes afresh. */
+int buf__header_create(struct op *op, struct buf *buf, const struct buf_options *options)
+{
+    uint32_t page_size = options->page_size ? options->page_size : PAGE_SIZE_DEFAULT;
+    if (check_creation(op, options, page_size))
+        return OP_FAILED;
+    struct header_identity identity = {.magic = HEADER_MAGIC, .format = HEADER_FORMAT, .page_size = page_size,
+                                       .reserved_bytes = options->reserved_bytes, .created_us = os_wall_us()};
+    os_random(identity.database_id, sizeof(identity.database_id));
+    os_random(&identity.timeline_id, sizeof(identity.timeline_id));
+    identity.crc = identity_crc(&identity);
+
+    uint8_t *page = op_calloc(op, page_size);
+    if (!page || os_truncate(op, buf->file, 0) || os_write(op, buf->file, 0, page, page_size))
+        return OP_FAILED;
+    buf->slot = (struct header_slot){.flags = HEADER_CLEAN, .page_count = 1, .next_txn = 1, .next_tree = 1};
+    if (buf__header_write_slot(op, buf))
+        return OP_FAILED;
+    memcpy(page, &identity, sizeof(identity));
+    if (os_write(op, buf->file, 0, page, 512) || buf__sync(op, buf, buf->file))
+        return OP_FAILED;
+    buf->identity = identity;
+    buf->is_new = true;
+    return OP_OK;
+}
+
+static int check_identity(struct op *op, struct buf *buf, const struct header_identity *identity)
+{
+    if (memcmp(identity->magic, HEADER_MAGIC, sizeof(identity->magic)) != 0)
+        return op_fail(op, "XX002", "\"%s\" is not a database file", buf->path);
+    if (identity->crc != identity_crc(identity))
+        return op_fail(op, "XX001", "page 0 of \"%s\" is damaged: its identity has a wrong checksum", buf->path);
+    if (identity->format > HEADER_FORMAT || identity->incompatible != 0 || identity->read_only_compatible != 0) {
+        op_fail(op, "0A000", "database \"%s\" was written by a newer version", buf->path);
+        op_detail(op, "It has format %u, this program knows %d; features this program does not know: %llX.", identity->format,
+                  HEADER_FORMAT, (unsigned long long)(identity->incompatible | identity->read_only_compatible));
+        return OP_FAILED;
+    }
+    uint32_t size = identity->page_size;
+    if (identity->format == 0 || (size & (size - 1)) || size < PAGE_SIZE_MIN || size > PAGE_SIZE_MAX ||
+        identity->reserved_bytes > HEADER_RESERVED_MAX)
+        return op_fail(op, "XX001", "page 0 of \"%s\" is damaged: its sizes are impossible", buf->path);
+    return OP_OK;
+}
+
+static int choose_slot(struct op *op, struct buf *buf, const uint8_t *header)
+{
+    struct header_slot slots[2];
+    memcpy(&slots[0], header + HEADER_SLOT_A, sizeof(slots[0]));
+    memcpy(&slots[1], header + HEADER_SLOT_B, sizeof(slots[1]));
+    const struct header_slot *best = NULL;
+    for (int i = 0; i < 2; i++)
+        if (slots[i].sequence != 0 && slots[i].crc == slot_crc(&slots[i]) && (!best || slots[i].sequence > best->sequence))
+            best = &slots[i];
+    if (!best || best->page_count == 0)
+        return op_fail(op, "XX001", "page 0 of \"%s\" is damaged: no checkpoint slot is valid", buf->path);
+    buf->slot = *best;
+    return OP_OK;
+}
+
+int buf__header_read(struct op *op, struct buf *buf)
+{
+    uint8_t header[HEADER_BYTES] __attribute__((aligned(8)));
+    size_t got;
+    if (os_read(op, buf->file, 0, header, sizeof(header), &got))
+        return OP_FAILED;
+    if (got < sizeof(header))
+        return op_fail(op, "XX002", "\"%s\" is not a database file", buf->path);
+    memcpy(&buf->identity, header, sizeof(buf->identity));
+    if (check_identity(op, buf, &buf->identity))
+        return OP_FAILED;
+    return choose_slot(op, buf, header);
+}

@@ -1,0 +1,139 @@
+/* wal_int.h -- what the files of this folder share: the log's state, and who guards which part of it. */
+#ifndef ISOLDE_WAL_WAL_INT_H
+#define ISOLDE_WAL_WAL_INT_H
+
+#include <stdalign.h>
+#include <stdatomic.h>
+
+#include "src/os/os.h"
+#include "wal/format.h"
+#include "wal/wal.h"
+#include "wal/wal_open.h"
+
+enum {
+    WAL__ROUNDS = 8,            /* places for flush rounds; a power of two */
+    WAL__OVERLAP = 2,           /* syncs in flight at once */
+    WAL__BOUNCE_BYTES = 65536,  /* flushes up to this size go out as one write */
+};
+
+/* One place of the file.  Guarded by segments_latch. */
+struct wal__slot {
+    uint64_t number;            /* segment that it holds; 0: free */
+    uint64_t epoch;
+    uint64_t epoch_start, previous_end;
+};
+
+/* One write with the sync that makes it durable.  Guarded by flush_latch but for `word`. */
+struct wal__round {
+    Lsn end;
+    bool synced;
+    uint32_t sleepers;
+    _Atomic uint32_t word;      /* bumped when sleepers should look again */
+};
+
+struct wal {
+    /* Constant after opening. */
+    struct vfs *vfs;
+    char *path;
+    struct os_file *file;
+    struct wal_options options;
+    struct wal_identity identity;
+    uint64_t payload;           /* stream bytes of one segment */
+    uint8_t *buffer;            /* the byte at lsn is buffer[lsn & (options.buffer_size - 1)] */
+    uint8_t *bounce;            /* WAL__BOUNCE_BYTES; used by whoever has `writing` */
+    uint64_t epoch;             /* changed by restart only, before there are threads */
+    uint32_t seed;              /* checksum of database id and epoch */
+    bool started;               /* appends are allowed */
+
+    /* Positions of appending; written under append_latch. */
+    alignas(64) struct os_mutex append_latch;   /* RANK_WAL_BUFFER */
+    _Atomic Lsn end;            /* next record's LSN; read anywhere */
+    _Atomic Lsn filled;         /* end of what is in the buffer; lags behind `end` only when the log is broken */
+    Lsn base;                   /* oldest LSN that this life has put in the buffer */
+    Lsn marked;                 /* durable end that the newest flush mark tells */
+    _Atomic Lsn limit;          /* appending stops here until more is written out; raised by the writer */
+
+    /* Flushing. */
+    alignas(64) struct os_mutex flush_latch;    /* RANK_WAL_FLUSH */
+    struct os_cond write_free;
+    bool writing;               /* somebody is in wal__write_out */
+    uint32_t write_waiters;
+    uint64_t first_round, next_round;           /* rounds in flight: first .. next-1 */
+    struct wal__round rounds[WAL__ROUNDS];
+    _Atomic Lsn written;        /* handed to the operating system; stored by whoever has `writing` */
+    _Atomic Lsn durable;        /* advanced under flush_latch, in the order of rounds */
+    atomic_bool broken;         /* set under flush_latch after the cause was stored; never cleared */
+    char broken_message[256];
+
+    /* Ring. */
+    alignas(64) struct os_mutex segments_latch; /* RANK_WAL_SEGMENTS */
+    struct os_cond grown;
+    bool growing;
+    struct wal__slot *slots;
+    size_t slot_count, slot_capacity, free_count;
+    uint64_t newest;            /* highest segment number in use */
+    uint64_t epoch_start, previous_end;         /* for the heads of new segments */
+    _Atomic uint64_t capacity;  /* LSN up to which there is prepared space; stored under segments_latch */
+    _Atomic uint64_t reserved;  /* bytes promised to appenders */
+
+    /* Background thread. */
+    struct os_thread *thread;
+    atomic_bool stop;
+    atomic_bool idle;           /* it sleeps until somebody appends */
+    _Atomic uint32_t thread_word;
+};
+
+/* append.c */
+uint32_t wal__record_crc(uint32_t seed, const uint8_t *record, uint32_t len, Lsn lsn);
+/* Under append_latch: appends a flush mark if it fits. */
+void wal__append_mark(struct wal *wal, Lsn durable);
+
+/* flush.c */
+/* Writes out what is in the buffer, without sync, so that appends find room. */
+void wal__make_room(struct wal *wal);
+/* Marks the log broken for good and wakes everybody; the first cause stays. */
+void wal__break(struct wal *wal, const char *message);
+int wal__fail_broken(struct op *op, struct wal *wal);
+void wal__wake_background(struct wal *wal);
+
+/* segments.c */
+uint64_t wal__slot_offset(const struct wal *wal, size_t slot);
+/* File offset of an LSN; false when no slot holds its segment. *epoch is that of the segment. */
+bool wal__locate(struct wal *wal, Lsn lsn, uint64_t *offset, uint64_t *epoch);
+/* Makes sure that the segment of this number has a slot with its head written: the writer's step over a boundary. */
+int wal__open_segment(struct op *op, struct wal *wal, uint64_t number) MUST_CHECK;
+/* Adds one zero-written, synced slot to the ring. */
+int wal__grow(struct op *op, struct wal *wal) MUST_CHECK;
+int wal__add_slot(struct op *op, struct wal *wal, const struct wal__slot *slot) MUST_CHECK;
+void wal__update_capacity(struct wal *wal);     /* under segments_latch, or before there are threads */
+uint32_t wal__seed(const struct wal_identity *identity, uint64_t epoch);
+
+/* open.c */
+/* Appends go on in segment `number`, which begins the epoch; its head is synced. */
+int wal__begin_epoch(struct op *op, struct wal *wal, uint64_t epoch, uint64_t number, Lsn previous_end) MUST_CHECK;
+
+/* read.c */
+/* Splits a whole, verified record into its fields; payload points into `bytes`. False when lengths disagree. */
+bool wal__decode(const uint8_t *bytes, uint32_t len, Lsn lsn, struct wal_record *record);
+
+struct wal__reader {
+    struct wal *wal;
+    Lsn pos;                    /* where the next record should begin */
+    uint64_t epoch;
+    uint32_t seed;
+    uint8_t *window;            /* stream bytes low .. high, all of `epoch` */
+    size_t window_size;
+    Lsn low, high;
+};
+int wal__reader_open(struct op *op, struct wal *wal, Lsn from, struct wal__reader *reader) MUST_CHECK;
+/* *found is false at the first position where no valid record begins; pos then stays there. The record is valid until the next call. */
+int wal__reader_next(struct op *op, struct wal__reader *reader, struct wal_record *record, bool *found) MUST_CHECK;
+/* Looks beyond pos, in the same epoch, for flush marks; *proven is raised to the highest durable end they tell. */
+int wal__reader_find_proof(struct op *op, struct wal__reader *reader, Lsn *proven) MUST_CHECK;
+void wal__reader_close(struct wal__reader *reader);
+
+/* checkpoint.c */
+int wal__decode_checkpoint(struct op *op, const struct wal_record *record, struct arena *arena,
+                           struct wal_checkpoint_state *state) MUST_CHECK;
+
+#endif
