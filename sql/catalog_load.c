@@ -1,0 +1,324 @@
+/*
+ * catalog_load.c -- from rows of the system tables to definitions.
+ *
+ * Rows are gathered first and looked at afterwards: what a scan shows is valid only under the leaf's latch, where nothing may be
+ * called.  Catalog rows are few.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "sql/catalog_int.h"
+
+/* ---- rows ----------------------------------------------------------------------------------------- */
+
+struct gather {
+    const struct row_reader *reader;    /* NULL: keys of an index are wanted */
+    const struct table_def *table;
+    const struct index_def *index;
+    struct vector *vectors;
+    struct catalog_row **tail;
+};
+
+static int gather_row(void *arg, struct op *op, const struct txn_row *row, bool *stop)
+{
+    struct gather *gather = arg;
+    struct catalog_row *out = op_calloc(op, sizeof *out);
+
+    if (!out)
+        return OP_FAILED;
+    if (!gather->reader) {
+        if (row_primary_key(op, gather->table, gather->index, row->key, row->value, &op->arena, &out->key) != 0)
+            return OP_FAILED;
+    } else {
+        uint8_t *key = op_alloc(op, row->key.len);
+        out->values = op_calloc(op, sizeof *out->values * (size_t)gather->table->column_count);
+        if (!key || !out->values ||
+            row_decode(op, gather->reader, row->key, row->value, &op->arena, gather->vectors, 0) != 0)
+            return OP_FAILED;
+        memcpy(key, row->key.data, row->key.len);
+        out->key = (struct bytes){key, row->key.len};
+        for (int i = 0; i < gather->table->column_count; i++)
+            vector_get(&gather->vectors[i], 0, &out->values[i]);
+    }
+    *gather->tail = out;
+    gather->tail = &out->next;
+    return 0;
+}
+
+/* Vectors of one row each, which say of themselves that they have nulls so that nobody clears a whole batch. */
+static int make_gather(struct op *op, const struct table_def *table, struct gather *gather)
+{
+    struct row_reader *reader;
+    int *wanted = op_calloc(op, sizeof *wanted * (size_t)table->column_count);
+
+    gather->table = table;
+    gather->vectors = op_calloc(op, sizeof *gather->vectors * (size_t)table->column_count);
+    if (!wanted || !gather->vectors)
+        return OP_FAILED;
+    for (int i = 0; i < table->column_count; i++) {
+        struct vector *vector = &gather->vectors[i];
+        wanted[i] = i;
+        vector->form = type_form(table->columns[i].type.oid);
+        vector->has_nulls = true;
+        vector->nulls = op_calloc(op, 1);
+        vector->data = op_calloc(op, sizeof(struct bytes));
+        if (!vector->nulls || !vector->data)
+            return OP_FAILED;
+    }
+    if (row_reader_make(op, &op->arena, table, NULL, wanted, table->column_count, &reader) != 0)
+        return OP_FAILED;
+    gather->reader = reader;
+    return 0;
+}
+
+static int scan(struct op *op, struct txn_session *txn, struct btree *tree, const struct btree_range *range,
+                struct gather *gather)
+{
+    struct txn_scan scan;
+    bool more = true;
+    int result = 0;
+
+    txn_scan_open(&scan, txn, tree, range, false);
+    while (more && result == 0)
+        result = txn_scan_next(op, &scan, gather_row, gather, &more);
+    txn_scan_close(&scan);
+    return result;
+}
+
+/* All keys that begin with the prefix. */
+static int prefix_range(struct op *op, const struct table_def *table, const struct index_def *index, const struct datum *prefix,
+                        int prefix_count, struct key_builder *low, struct key_builder *high, struct btree_range *range)
+{
+    *range = (struct btree_range){.low_inclusive = true};
+    if (prefix_count == 0)
+        return 0;
+    for (int i = 0; i < prefix_count; i++)
+        if (row_encode_datum(op, table->columns[index->columns[i].column].type.oid, &prefix[i], 0, low) != 0)
+            return OP_FAILED;
+    if (key_finish(op, low, &range->low) != 0)
+        return OP_FAILED;
+    key_put_raw(high, range->low);
+    return key_successor(high) ? key_finish(op, high, &range->high) : 0;
+}
+
+/* The rows of primary keys that an index gave. */
+static int fetch(struct op *op, struct txn_session *txn, struct btree *tree, struct catalog_row *keys, struct gather *gather)
+{
+    for (; keys; keys = keys->next) {
+        bool found;
+        if (txn_get(op, txn, tree, keys->key, gather_row, gather, &found) != 0)
+            return OP_FAILED;
+        if (!found)
+            return op_fail(op, "XX002", "an index of \"%s\" has an entry without a row", gather->table->name);
+    }
+    return 0;
+}
+
+int catalog__find(struct op *op, struct database *database, struct txn_session *txn, enum system_table which, int index,
+                  const struct datum *prefix, int prefix_count, struct catalog_row **rows)
+{
+    const struct table_def *table = database->system[which];
+    struct gather gather = {.tail = rows};
+    uint8_t bytes[2][256];
+    struct key_builder low, high;
+    struct btree_range range;
+    struct btree *tree, *index_tree;
+    int result = OP_FAILED;
+
+    *rows = NULL;
+    key_init(&low, bytes[0], sizeof bytes[0]);
+    key_init(&high, bytes[1], sizeof bytes[1]);
+    if (make_gather(op, table, &gather) != 0 || btree_open(op, database->store, table->tree, &tree) != 0 ||
+        prefix_range(op, table, &table->indexes[index], prefix, prefix_count, &low, &high, &range) != 0)
+        goto out;
+    if (index == 0) {
+        result = scan(op, txn, tree, &range, &gather);
+    } else {
+        struct catalog_row *keys = NULL;
+        struct gather entries = {.table = table, .index = &table->indexes[index], .tail = &keys};
+        if (btree_open(op, database->store, table->indexes[index].tree, &index_tree) != 0 ||
+            scan(op, txn, index_tree, &range, &entries) != 0)
+            goto out;
+        result = fetch(op, txn, tree, keys, &gather);
+    }
+out:
+    key_free(&low);
+    key_free(&high);
+    return result;
+}
+
+int catalog__find_relation(struct op *op, struct database *database, struct txn_session *txn, const char *name, Oid *oid,
+                           char *kind)
+{
+    struct datum prefix[] = {datum_text(name), datum_int(NAMESPACE_PUBLIC)};
+    struct catalog_row *row;
+
+    *oid = TYPE_INVALID;
+    *kind = '\0';
+    if (catalog__find(op, database, txn, SYSTEM_CLASS, CLASS_BY_NAME, prefix, 2, &row) != 0)
+        return OP_FAILED;
+    if (row) {
+        *oid = (Oid)row->values[CLASS_OID].i;
+        *kind = (char)row->values[CLASS_KIND].s.data[0];
+    }
+    return 0;
+}
+
+/* ---- definitions ---------------------------------------------------------------------------------- */
+
+static const char *keep_text(struct op *op, struct arena *arena, const struct datum *value)
+{
+    char *copy = arena_strndup(arena, (const char *)value->s.data, value->s.len);
+    if (!copy)
+        op_out_of_memory(op);
+    return copy;
+}
+
+static int count_rows(const struct catalog_row *row)
+{
+    int count = 0;
+    for (; row; row = row->next)
+        count++;
+    return count;
+}
+
+static int load_columns(struct op *op, struct database *database, struct txn_session *txn, struct table_def *table)
+{
+    struct datum prefix[] = {datum_int(table->oid)};
+    struct catalog_row *rows, *defaults;
+
+    if (catalog__find(op, database, txn, SYSTEM_ATTRIBUTE, 0, prefix, 1, &rows) != 0 ||
+        catalog__find(op, database, txn, SYSTEM_ATTRDEF, 0, prefix, 1, &defaults) != 0)
+        return OP_FAILED;
+    table->columns = op_arena_alloc(op, &table->arena, sizeof *table->columns * (size_t)(count_rows(rows) + 1));
+    if (!table->columns)
+        return OP_FAILED;
+    for (; rows; rows = rows->next) {
+        struct column_def *column = &table->columns[table->column_count++];
+        column->name = keep_text(op, &table->arena, &rows->values[ATTRIBUTE_NAME]);
+        column->number = (int)rows->values[ATTRIBUTE_NUMBER].i;
+        column->type.oid = (Oid)rows->values[ATTRIBUTE_TYPE].i;
+        column->type.modifier = (int32_t)rows->values[ATTRIBUTE_TYPMOD].i;
+        column->not_null = rows->values[ATTRIBUTE_NOT_NULL].b;
+        if (!column->name)
+            return OP_FAILED;
+        if (!type_info(column->type.oid))
+            return op_fail(op, "XX001", "column \"%s\" of table \"%s\" has the unknown type %u", column->name, table->name,
+                           column->type.oid);
+        if (defaults && (int)defaults->values[ATTRDEF_NUMBER].i == column->number) {
+            column->default_sql = keep_text(op, &table->arena, &defaults->values[ATTRDEF_TEXT]);
+            if (!column->default_sql)
+                return OP_FAILED;
+            defaults = defaults->next;
+        }
+    }
+    return 0;
+}
+
+static int column_by_number(const struct table_def *table, long number)
+{
+    for (int i = 0; i < table->column_count; i++)
+        if (table->columns[i].number == number)
+            return i;
+    return -1;
+}
+
+/* "1 3" and "0 3": the columns and their flags (1 descending, 2 nulls first). */
+static int load_index_columns(struct op *op, struct table_def *table, const struct catalog_row *row, struct index_def *index)
+{
+    const char *keys = keep_text(op, &table->arena, &row->values[INDEX_KEY]);
+    const char *options = keep_text(op, &table->arena, &row->values[INDEX_OPTION]);
+
+    index->column_count = (int)row->values[INDEX_NATTS].i;
+    if (!keys || !options)
+        return OP_FAILED;
+    if (index->column_count < 1 || index->column_count > KEY_COLUMNS_MAX)
+        return op_fail(op, "XX001", "index \"%s\" has %d columns", index->name, index->column_count);
+    index->columns = op_arena_alloc(op, &table->arena, sizeof *index->columns * (size_t)index->column_count);
+    if (!index->columns)
+        return OP_FAILED;
+    for (int i = 0; i < index->column_count; i++) {
+        char *end;
+        index->columns[i].column = column_by_number(table, strtol(keys, &end, 10));
+        keys = end;
+        long flags = strtol(options, &end, 10);
+        options = end;
+        index->columns[i].descending = flags & 1;
+        index->columns[i].nulls_first = flags & 2;
+        if (index->columns[i].column < 0)
+            return op_fail(op, "XX001", "index \"%s\" names a column that table \"%s\" does not have", index->name, table->name);
+    }
+    return 0;
+}
+
+static int load_index(struct op *op, struct database *database, struct txn_session *txn, struct table_def *table,
+                      const struct catalog_row *row, const struct catalog_row *constraints, struct index_def *index)
+{
+    struct datum prefix[] = {row->values[INDEX_OID]};
+    struct catalog_row *relation;
+
+    index->oid = (Oid)row->values[INDEX_OID].i;
+    index->unique = row->values[INDEX_UNIQUE].b;
+    index->primary = row->values[INDEX_PRIMARY].b;
+    if (catalog__find(op, database, txn, SYSTEM_CLASS, 0, prefix, 1, &relation) != 0)
+        return OP_FAILED;
+    if (!relation)
+        return op_fail(op, "XX001", "index %u of table \"%s\" has no row in pg_class", index->oid, table->name);
+    index->name = keep_text(op, &table->arena, &relation->values[CLASS_NAME]);
+    index->tree = (TreeId)relation->values[CLASS_FILENODE].i;
+    if (!index->name)
+        return OP_FAILED;
+    for (; constraints; constraints = constraints->next)
+        index->constraint |= constraints->values[CONSTRAINT_INDEX].i == index->oid;
+    return load_index_columns(op, table, row, index);
+}
+
+static int load_indexes(struct op *op, struct database *database, struct txn_session *txn, struct table_def *table)
+{
+    struct datum prefix[] = {datum_int(table->oid)};
+    struct catalog_row *rows, *constraints;
+
+    if (catalog__find(op, database, txn, SYSTEM_INDEX, INDEX_BY_TABLE, prefix, 1, &rows) != 0 ||
+        catalog__find(op, database, txn, SYSTEM_CONSTRAINT, CONSTRAINT_BY_TABLE, prefix, 1, &constraints) != 0)
+        return OP_FAILED;
+    table->indexes = op_arena_alloc(op, &table->arena, sizeof *table->indexes * (size_t)(count_rows(rows) + 1));
+    if (!table->indexes)
+        return OP_FAILED;
+    for (struct catalog_row *row = rows; row; row = row->next)
+        table->has_primary |= row->values[INDEX_PRIMARY].b;
+    int next = table->has_primary;
+    for (; rows; rows = rows->next) {
+        struct index_def *index = &table->indexes[rows->values[INDEX_PRIMARY].b ? 0 : next++];
+        if (load_index(op, database, txn, table, rows, constraints, index) != 0)
+            return OP_FAILED;
+        table->index_count++;
+    }
+    return 0;
+}
+
+int catalog__load(struct op *op, struct database *database, struct txn_session *txn, Oid oid, struct table_def **out)
+{
+    struct datum prefix[] = {datum_int(oid)};
+    struct catalog_row *row;
+    struct table_def *table;
+
+    *out = NULL;
+    if (catalog__find(op, database, txn, SYSTEM_CLASS, 0, prefix, 1, &row) != 0)
+        return OP_FAILED;
+    if (!row || row->values[CLASS_KIND].s.data[0] != 'r')
+        return 0;
+    table = catalog__new_def(op);
+    if (!table)
+        return OP_FAILED;
+    table->oid = oid;
+    table->schema = "public";
+    table->name = keep_text(op, &table->arena, &row->values[CLASS_NAME]);
+    table->tree = (TreeId)row->values[CLASS_FILENODE].i;
+    if (!table->name || load_columns(op, database, txn, table) != 0 || load_indexes(op, database, txn, table) != 0) {
+        catalog_release(table);
+        return OP_FAILED;
+    }
+    row_settle(table);
+    *out = table;
+    return 0;
+}

@@ -1,0 +1,236 @@
+/*
+ * catalog_system.c -- the tables that describe all others, and themselves not at all.
+ *
+ * A catalog kept in tables has to begin somewhere: the definitions of the system tables are written here, in C, and their trees
+ * have fixed numbers.  Names and columns are PostgreSQL's where Isolde has what they mean.
+ *
+ *      pg_namespace   schemas                          pg_index       an index's columns and properties
+ *      pg_type        types                            pg_constraint  names of primary keys and unique constraints
+ *      pg_class       tables and indexes               pg_attrdef     texts of defaults
+ *      pg_attribute   columns
+ *
+ * pg_class.relfilenode is the number of the tree.  Lists of columns are texts ("1 3"), as PostgreSQL prints its int2vector.
+ *
+ * Making the catalog is not a transaction: each tree is created by a system transaction of its own, in a fixed order, so that after a
+ * crash half way the rest can be made (the log keeps a prefix).  Rows that every database has are inserted in one
+ * transaction afterwards; pg_namespace being empty says that this has not happened yet.
+ *
+ * S1  Trees of the system tables are numbered from CATALOG_FIRST_TREE, table by table, each followed by its secondary indexes.
+ * S2  A system table's definition never changes while the database is open.
+ */
+#include <string.h>
+
+#include "sql/catalog_int.h"
+
+/* The first tree that is made in a new store (S1). */
+enum { CATALOG_FIRST_TREE = 16 };
+
+struct system_column {
+    const char *name;
+    Oid type;
+};
+
+struct system_index {
+    const char *name;
+    Oid oid;
+    bool unique;
+    int column_count;
+    int columns[2];
+};
+
+struct system_spec {
+    const char *name;
+    Oid oid;
+    int column_count;
+    struct system_column columns[8];
+    int index_count;
+    struct system_index indexes[2];     /* the primary key first */
+};
+
+static const struct system_spec specs[SYSTEM_TABLE_COUNT] = {
+    [SYSTEM_NAMESPACE] = {"pg_namespace", 2615, NAMESPACE_COLUMNS,
+        {{"oid", TYPE_OID}, {"nspname", TYPE_TEXT}},
+        2, {{"pg_namespace_oid_index", 2685, true, 1, {NAMESPACE_OID}},
+            {"pg_namespace_nspname_index", 2684, true, 1, {NAMESPACE_NAME}}}},
+    [SYSTEM_TYPE] = {"pg_type", 1247, TYPE_ROW_COLUMNS,
+        {{"oid", TYPE_OID}, {"typname", TYPE_TEXT}, {"typnamespace", TYPE_OID}, {"typlen", TYPE_INT2}, {"typtype", TYPE_TEXT},
+         {"typcategory", TYPE_TEXT}},
+        1, {{"pg_type_oid_index", 2703, true, 1, {TYPE_ROW_OID}}}},
+    [SYSTEM_CLASS] = {"pg_class", 1259, CLASS_COLUMNS,
+        {{"oid", TYPE_OID}, {"relname", TYPE_TEXT}, {"relnamespace", TYPE_OID}, {"relkind", TYPE_TEXT}, {"relfilenode", TYPE_INT8},
+         {"relnatts", TYPE_INT2}},
+        2, {{"pg_class_oid_index", 2662, true, 1, {CLASS_OID}},
+            {"pg_class_relname_nsp_index", 2663, true, 2, {CLASS_NAME, CLASS_NAMESPACE}}}},
+    [SYSTEM_ATTRIBUTE] = {"pg_attribute", 1249, ATTRIBUTE_COLUMNS,
+        {{"attrelid", TYPE_OID}, {"attname", TYPE_TEXT}, {"atttypid", TYPE_OID}, {"attnum", TYPE_INT2}, {"atttypmod", TYPE_INT4},
+         {"attnotnull", TYPE_BOOL}, {"atthasdef", TYPE_BOOL}, {"attisdropped", TYPE_BOOL}},
+        1, {{"pg_attribute_relid_attnum_index", 2659, true, 2, {ATTRIBUTE_RELID, ATTRIBUTE_NUMBER}}}},
+    [SYSTEM_ATTRDEF] = {"pg_attrdef", 2604, ATTRDEF_COLUMNS,
+        {{"oid", TYPE_OID}, {"adrelid", TYPE_OID}, {"adnum", TYPE_INT2}, {"adbin", TYPE_TEXT}},
+        1, {{"pg_attrdef_adrelid_adnum_index", 2656, true, 2, {ATTRDEF_RELID, ATTRDEF_NUMBER}}}},
+    [SYSTEM_INDEX] = {"pg_index", 2610, INDEX_COLUMNS,
+        {{"indexrelid", TYPE_OID}, {"indrelid", TYPE_OID}, {"indnatts", TYPE_INT2}, {"indisunique", TYPE_BOOL},
+         {"indisprimary", TYPE_BOOL}, {"indkey", TYPE_TEXT}, {"indoption", TYPE_TEXT}},
+        2, {{"pg_index_indexrelid_index", 2679, true, 1, {INDEX_OID}},
+            {"pg_index_indrelid_index", 2678, false, 1, {INDEX_RELID}}}},
+    [SYSTEM_CONSTRAINT] = {"pg_constraint", 2606, CONSTRAINT_COLUMNS,
+        {{"oid", TYPE_OID}, {"conname", TYPE_TEXT}, {"connamespace", TYPE_OID}, {"contype", TYPE_TEXT}, {"conrelid", TYPE_OID},
+         {"conindid", TYPE_OID}, {"conkey", TYPE_TEXT}},
+        2, {{"pg_constraint_oid_index", 2667, true, 1, {CONSTRAINT_OID}},
+            {"pg_constraint_conrelid_index", 2665, false, 1, {CONSTRAINT_RELID}}}},
+};
+
+static int make_index(struct op *op, const struct system_index *spec, bool primary, TreeId tree, struct table_def *table,
+                      struct index_def *index)
+{
+    *index = (struct index_def){.oid = spec->oid, .name = spec->name, .tree = tree, .unique = spec->unique, .primary = primary,
+                                .constraint = false, .column_count = spec->column_count};
+    index->columns = op_arena_alloc(op, &table->arena, sizeof *index->columns * (size_t)spec->column_count);
+    if (!index->columns)
+        return OP_FAILED;
+    for (int i = 0; i < spec->column_count; i++)
+        index->columns[i].column = spec->columns[i];
+    return 0;
+}
+
+static bool is_key_column(const struct system_spec *spec, int column)
+{
+    const struct system_index *primary = &spec->indexes[0];
+    return column == primary->columns[0] || (primary->column_count > 1 && column == primary->columns[1]);
+}
+
+/* The definition; *next_tree is the number of its first tree, and of the next table's afterwards. */
+static int make_def(struct op *op, const struct system_spec *spec, TreeId *next_tree, struct table_def **out)
+{
+    struct table_def *table = catalog__new_def(op);
+    *out = table;
+    if (!table)
+        return OP_FAILED;
+    table->oid = spec->oid;
+    table->schema = "pg_catalog";
+    table->name = spec->name;
+    table->tree = *next_tree;
+    table->system = table->has_primary = true;
+    table->column_count = spec->column_count;
+    table->columns = op_arena_alloc(op, &table->arena, sizeof *table->columns * (size_t)spec->column_count);
+    table->index_count = spec->index_count;
+    table->indexes = op_arena_alloc(op, &table->arena, sizeof *table->indexes * (size_t)spec->index_count);
+    if (!table->columns || !table->indexes)
+        return OP_FAILED;
+    for (int i = 0; i < spec->column_count; i++)
+        table->columns[i] = (struct column_def){.name = spec->columns[i].name, .number = i + 1,
+                                                .type = {spec->columns[i].type, -1}, .not_null = is_key_column(spec, i)};
+    for (int i = 0; i < spec->index_count; i++)
+        if (make_index(op, &spec->indexes[i], i == 0, (*next_tree)++, table, &table->indexes[i]) != 0)
+            return OP_FAILED;
+    row_settle(table);
+    return 0;
+}
+
+/* Creates what is missing of the trees (see above). */
+static int make_trees(struct op *op, struct database *database, TreeId first, TreeId end)
+{
+    for (TreeId id = first; id < end; id++) {
+        struct btree *tree;
+        TreeId made;
+        if (btree_open(op, database->store, id, &tree) == 0)
+            continue;
+        if (strcmp(op->error.sqlstate, "XX000") != 0)
+            return OP_FAILED;
+        op_clear_error(op);
+        if (btree_create(op, database->store, NULL, &made) != 0)
+            return OP_FAILED;
+        if (made != id)
+            return op_fail(op, "XX001", "tree %llu of the catalog is missing", (unsigned long long)id);
+    }
+    return 0;
+}
+
+static int insert_namespace(struct op *op, struct change *change, Oid oid, const char *name)
+{
+    struct datum values[NAMESPACE_COLUMNS] = {datum_int(oid), datum_text(name)};
+    return change_insert(op, change, values);
+}
+
+static int insert_types(struct op *op, struct change *change)
+{
+    static const Oid types[] = {TYPE_BOOL, TYPE_BYTEA, TYPE_INT8, TYPE_INT2, TYPE_INT4, TYPE_TEXT, TYPE_OID, TYPE_FLOAT4, TYPE_FLOAT8,
+                                TYPE_VARCHAR, TYPE_DATE, TYPE_TIMESTAMP, TYPE_NUMERIC};
+    for (size_t i = 0; i < COUNT_OF(types); i++) {
+        const struct type_info *info = type_info(types[i]);
+        if (!info)
+            continue;
+        char category[2] = {info->category, '\0'};
+        struct datum values[TYPE_ROW_COLUMNS] = {datum_int(info->oid), datum_text(info->pg_name), datum_int(NAMESPACE_CATALOG),
+                                                 datum_int(info->length), datum_text("b"), datum_text(category)};
+        if (change_insert(op, change, values) != 0)
+            return OP_FAILED;
+    }
+    return 0;
+}
+
+/* Rows that every database has. */
+static int insert_first_rows(struct op *op, struct database *database)
+{
+    struct change namespaces = {0}, types = {0};
+    int result = OP_FAILED;
+
+    if (change_open(op, &op->arena, database->reader, database->system[SYSTEM_NAMESPACE], &namespaces) == 0 &&
+        change_open(op, &op->arena, database->reader, database->system[SYSTEM_TYPE], &types) == 0 &&
+        insert_namespace(op, &namespaces, NAMESPACE_CATALOG, "pg_catalog") == 0 &&
+        insert_namespace(op, &namespaces, NAMESPACE_PUBLIC, "public") == 0 && insert_types(op, &types) == 0)
+        result = 0;
+    change_close(&namespaces);
+    change_close(&types);
+    return result;
+}
+
+static int fill(struct op *op, struct database *database)
+{
+    struct catalog_row *rows;
+
+    if (txn_begin(op, database->reader, TXN_READ_COMMITTED, false, false) != 0)
+        return OP_FAILED;
+    if (txn_statement_begin(op, database->reader) != 0 ||
+        catalog__find(op, database, database->reader, SYSTEM_NAMESPACE, 0, NULL, 0, &rows) != 0 ||
+        (!rows && insert_first_rows(op, database) != 0)) {
+        txn_rollback(database->reader);
+        return OP_FAILED;
+    }
+    txn_statement_end(database->reader);
+    return txn_commit(op, database->reader);
+}
+
+int catalog__open(struct op *op, struct database *database)
+{
+    TreeId next = CATALOG_FIRST_TREE;
+
+    for (int i = 0; i < SYSTEM_TABLE_COUNT; i++)
+        if (make_def(op, &specs[i], &next, &database->system[i]) != 0)
+            return OP_FAILED;
+    if (make_trees(op, database, CATALOG_FIRST_TREE, next) != 0)
+        return OP_FAILED;
+    return fill(op, database);
+}
+
+void catalog__close(struct database *database)
+{
+    for (int i = 0; i < SYSTEM_TABLE_COUNT; i++)
+        catalog_release(database->system[i]);
+}
+
+struct table_def *catalog__system_by_name(struct database *database, const char *name)
+{
+    for (int i = 0; i < SYSTEM_TABLE_COUNT; i++)
+        if (strcmp(database->system[i]->name, name) == 0)
+            return catalog_hold(database->system[i]);
+    return NULL;
+}
+
+struct table_def *catalog__system_by_oid(struct database *database, Oid oid)
+{
+    for (int i = 0; i < SYSTEM_TABLE_COUNT; i++)
+        if (database->system[i]->oid == oid)
+            return catalog_hold(database->system[i]);
+    return NULL;
+}

@@ -1,0 +1,325 @@
+/*
+ * change.c -- one row changes: its record in the table's tree, and its entries in every index.
+ *
+ * The table's record comes first: whoever has written it holds the row, so that nobody else touches the entries that belong to it, and a
+ * change by somebody else is noticed there and nowhere else (C1).  Then each index that has a column in what changed: the old entry
+ * goes, the new one comes.
+ *
+ *      UPDATE t SET a = 5 WHERE id = 1         table   (1) -> new value
+ *                                              t_a_idx (3, 1) deleted, (5, 1) inserted
+ *      UPDATE t SET id = 2 WHERE id = 1        table   (1) deleted, leaving word that it moved to (2); (2) inserted
+ *                                              t_a_idx (5, 1) deleted, (5, 2) inserted
+ *                                              t_u_key ('x') -> (1) becomes ('x') -> (2)
+ *
+ * A unique index's entry has the columns alone as its key, so that inserting it is the check for duplicates, in progress or committed.
+ *
+ * C1  Index entries are changed only while the row is held by this transaction.
+ * C2  What the indexes lose is computed from the version that was replaced, never from an older one.
+ */
+#include "sql/change.h"
+
+#include <string.h>
+
+#include "src/base/mem.h"
+
+/* ---- reports -------------------------------------------------------------------------------------- */
+
+/* Text that grows in an arena by doubling. */
+struct text {
+    struct op *op;
+    char *data;
+    size_t len, capacity;
+    bool failed;
+};
+
+static void append(struct text *text, const void *data, size_t len)
+{
+    if (text->failed)
+        return;
+    if (text->len + len + 1 > text->capacity) {
+        size_t capacity = (text->len + len + 1) * 2;
+        char *grown = op_alloc(text->op, capacity);
+        if (!grown) {
+            text->failed = true;
+            return;
+        }
+        if (text->len)
+            memcpy(grown, text->data, text->len);
+        text->data = grown;
+        text->capacity = capacity;
+    }
+    memcpy(text->data + text->len, data, len);
+    text->len += len;
+    text->data[text->len] = '\0';
+}
+
+static void append_value(struct text *text, struct sql_type type, const struct datum *value, size_t most)
+{
+    struct bytes printed;
+    if (value->null) {
+        append(text, "null", 4);
+    } else if (type_print(text->op, type, value, &text->op->arena, &printed) != 0) {
+        text->failed = true;
+    } else if (printed.len > most) {
+        while (most > 0 && (printed.data[most] & 0xc0) == 0x80)
+            most--;
+        append(text, printed.data, most);
+        append(text, "...", 3);
+    } else {
+        append(text, printed.data, printed.len);
+    }
+}
+
+const char *change_key_text(struct op *op, const struct table_def *table, const struct index_def *index,
+                            const struct datum *values)
+{
+    struct text text = {.op = op};
+    append(&text, "Key (", 5);
+    for (int i = 0; i < index->column_count; i++) {
+        const char *name = table->columns[index->columns[i].column].name;
+        append(&text, ", ", i ? 2 : 0);
+        append(&text, name, strlen(name));
+    }
+    append(&text, ")=(", 3);
+    for (int i = 0; i < index->column_count; i++) {
+        int column = index->columns[i].column;
+        append(&text, ", ", i ? 2 : 0);
+        append_value(&text, table->columns[column].type, &values[column], SIZE_MAX);
+    }
+    append(&text, ")", 1);
+    return text.failed ? NULL : text.data;
+}
+
+static int report_duplicate(struct op *op, const struct table_def *table, const struct index_def *index,
+                            const struct datum *values)
+{
+    const char *key = change_key_text(op, table, index, values);
+    op_fail(op, "23505", "duplicate key value violates unique constraint \"%s\"", index->name);
+    if (key)
+        op_detail(op, "%s already exists.", key);
+    op_about(op, table->schema, table->name, NULL, index->name);
+    return OP_FAILED;
+}
+
+static int report_null(struct op *op, const struct table_def *table, const struct datum *values, int column)
+{
+    struct text text = {.op = op};
+    for (int i = 0; i < table->column_count; i++) {
+        append(&text, ", ", i ? 2 : 0);
+        append_value(&text, table->columns[i].type, &values[i], 64);
+    }
+    op_fail(op, "23502", "null value in column \"%s\" of relation \"%s\" violates not-null constraint",
+            table->columns[column].name, table->name);
+    if (!text.failed)
+        op_detail(op, "Failing row contains (%s).", text.data ? text.data : "");
+    op_about(op, table->schema, table->name, table->columns[column].name, NULL);
+    return OP_FAILED;
+}
+
+int change_check(struct op *op, const struct table_def *table, const struct datum *values)
+{
+    for (int i = 0; i < table->column_count; i++)
+        if (table->columns[i].not_null && values[i].null)
+            return report_null(op, table, values, i);
+    return 0;
+}
+
+/* ---- opening -------------------------------------------------------------------------------------- */
+
+int change_open(struct op *op, struct arena *arena, struct txn_session *txn, const struct table_def *table, struct change *change)
+{
+    struct store *store = txn_manager_store(txn_session_manager(txn));
+    struct key_builder *builders[] = {&change->key, &change->new_key, &change->old_entry, &change->new_entry};
+
+    memset(change, 0, sizeof *change);
+    change->txn = txn;
+    change->table = table;
+    for (size_t i = 0; i < COUNT_OF(builders); i++)
+        key_init(builders[i], change->key_bytes[i], CHANGE_KEY_BYTES);
+    change->trees = op_arena_alloc(op, arena, sizeof *change->trees * (size_t)(table->index_count + 1));
+    if (!change->trees || btree_open(op, store, table->tree, &change->tree) != 0)
+        return OP_FAILED;
+    for (int i = 0; i < table->index_count; i++)
+        if (btree_open(op, store, table->indexes[i].tree, &change->trees[i]) != 0)
+            return OP_FAILED;
+    return 0;
+}
+
+void change_close(struct change *change)
+{
+    if (!change->table)
+        return;
+    key_free(&change->key);
+    key_free(&change->new_key);
+    key_free(&change->old_entry);
+    key_free(&change->new_entry);
+    row_buffer_free(&change->value);
+    change->table = NULL;
+}
+
+/* ---- indexes -------------------------------------------------------------------------------------- */
+
+static struct bytes entry_value(const struct index_def *index, struct bytes primary_key)
+{
+    return index->unique ? primary_key : (struct bytes){(const uint8_t *)"", 0};
+}
+
+static int entry_missing(struct op *op, const struct change *change, const struct index_def *index)
+{
+    return op_fail(op, "XX002", "index \"%s\" lacks the entry of a row of table \"%s\"", index->name, change->table->name);
+}
+
+static int insert_entry(struct op *op, struct change *change, int i, const struct datum *values, struct bytes primary_key,
+                        struct bytes entry)
+{
+    const struct index_def *index = &change->table->indexes[i];
+    struct txn_outcome outcome;
+
+    if (txn_insert(op, change->txn, change->trees[i], entry, entry_value(index, primary_key), &outcome) != 0)
+        return OP_FAILED;
+    if (outcome.result == TXN_WRITTEN)
+        return 0;
+    if (index->unique)
+        return report_duplicate(op, change->table, index, values);
+    return op_fail(op, "XX002", "index \"%s\" has an entry for a row that table \"%s\" does not have", index->name,
+                   change->table->name);
+}
+
+static int delete_entry(struct op *op, struct change *change, int i, struct bytes entry, CommitTs seen)
+{
+    struct txn_outcome outcome;
+    if (txn_delete(op, change->txn, change->trees[i], entry, (struct bytes){NULL, 0}, seen, &outcome) != 0)
+        return OP_FAILED;
+    return outcome.result == TXN_WRITTEN ? 0 : entry_missing(op, change, &change->table->indexes[i]);
+}
+
+static int encode_entry(struct op *op, struct change *change, int i, const struct datum *values, struct bytes primary_key,
+                        struct key_builder *builder, struct bytes *entry)
+{
+    if (row_encode_key(op, change->table, &change->table->indexes[i], values, primary_key, 0, builder) != 0)
+        return OP_FAILED;
+    return key_finish(op, builder, entry);
+}
+
+static bool same(struct bytes a, struct bytes b)
+{
+    return a.len == b.len && memcmp(a.data, b.data, a.len) == 0;
+}
+
+/* Brings one index from the old to the new row. */
+static int move_entry(struct op *op, struct change *change, int i, struct bytes old_key, const struct datum *old_values,
+                      struct bytes new_key, const struct datum *new_values, CommitTs seen)
+{
+    const struct index_def *index = &change->table->indexes[i];
+    struct bytes old_entry, new_entry;
+    struct txn_outcome outcome;
+
+    if (encode_entry(op, change, i, old_values, old_key, &change->old_entry, &old_entry) != 0 ||
+        encode_entry(op, change, i, new_values, new_key, &change->new_entry, &new_entry) != 0)
+        return OP_FAILED;
+    if (same(old_entry, new_entry)) {
+        if (!index->unique || same(old_key, new_key))
+            return 0;
+        if (txn_update(op, change->txn, change->trees[i], new_entry, new_key, seen, &outcome) != 0)
+            return OP_FAILED;
+        return outcome.result == TXN_WRITTEN ? 0 : entry_missing(op, change, index);
+    }
+    if (delete_entry(op, change, i, old_entry, seen) != 0)
+        return OP_FAILED;
+    return insert_entry(op, change, i, new_values, new_key, new_entry);
+}
+
+/* ---- rows ----------------------------------------------------------------------------------------- */
+
+/* The clustered key of a new row. */
+static int encode_new_key(struct op *op, struct change *change, const struct datum *values, struct key_builder *builder,
+                          struct bytes *key)
+{
+    uint64_t row_id = 0;
+    if (!change->table->has_primary && txn_next_id(op, change->txn, change->table->oid, &row_id) != 0)
+        return OP_FAILED;
+    if (row_encode_key(op, change->table, NULL, values, (struct bytes){NULL, 0}, (int64_t)row_id, builder) != 0)
+        return OP_FAILED;
+    return key_finish(op, builder, key);
+}
+
+static int insert_record(struct op *op, struct change *change, struct bytes key, const struct datum *values)
+{
+    struct txn_outcome outcome;
+    struct bytes value;
+
+    if (row_encode_value(op, change->table, values, &change->value) != 0)
+        return OP_FAILED;
+    value = (struct bytes){change->value.data, change->value.len};
+    if (txn_insert(op, change->txn, change->tree, key, value, &outcome) != 0)
+        return OP_FAILED;
+    if (outcome.result == TXN_WRITTEN)
+        return 0;
+    if (change->table->has_primary)
+        return report_duplicate(op, change->table, &change->table->indexes[0], values);
+    return op_fail(op, "XX000", "a hidden row id of table \"%s\" was given twice", change->table->name);
+}
+
+int change_insert(struct op *op, struct change *change, const struct datum *values)
+{
+    struct bytes key, entry;
+
+    if (encode_new_key(op, change, values, &change->key, &key) != 0 || insert_record(op, change, key, values) != 0)
+        return OP_FAILED;
+    for (int i = change->table->has_primary; i < change->table->index_count; i++)
+        if (encode_entry(op, change, i, values, key, &change->new_entry, &entry) != 0 ||
+            insert_entry(op, change, i, values, key, entry) != 0)
+            return OP_FAILED;
+    return 0;
+}
+
+int change_delete(struct op *op, struct change *change, struct bytes key, const struct datum *old_values, CommitTs seen,
+                  struct txn_outcome *outcome)
+{
+    struct bytes entry;
+
+    if (txn_delete(op, change->txn, change->tree, key, (struct bytes){NULL, 0}, seen, outcome) != 0)
+        return OP_FAILED;
+    if (outcome->result != TXN_WRITTEN)
+        return 0;
+    for (int i = change->table->has_primary; i < change->table->index_count; i++)
+        if (encode_entry(op, change, i, old_values, key, &change->old_entry, &entry) != 0 ||
+            delete_entry(op, change, i, entry, seen) != 0)
+            return OP_FAILED;
+    return 0;
+}
+
+/* The record itself: in place, or from one key to another. */
+static int update_record(struct op *op, struct change *change, struct bytes key, struct bytes new_key,
+                         const struct datum *new_values, CommitTs seen, struct txn_outcome *outcome)
+{
+    if (same(key, new_key)) {
+        if (row_encode_value(op, change->table, new_values, &change->value) != 0)
+            return OP_FAILED;
+        struct bytes value = {change->value.data, change->value.len};
+        return txn_update(op, change->txn, change->tree, key, value, seen, outcome);
+    }
+    if (txn_delete(op, change->txn, change->tree, key, new_key, seen, outcome) != 0)
+        return OP_FAILED;
+    return outcome->result == TXN_WRITTEN ? insert_record(op, change, new_key, new_values) : 0;
+}
+
+int change_update(struct op *op, struct change *change, struct bytes key, const struct datum *old_values,
+                  const struct datum *new_values, const bool *touched, CommitTs seen, struct txn_outcome *outcome)
+{
+    struct bytes new_key = key;
+
+    if (change->table->has_primary && (!touched || touched[0]) &&
+        encode_new_key(op, change, new_values, &change->new_key, &new_key) != 0)
+        return OP_FAILED;
+    if (update_record(op, change, key, new_key, new_values, seen, outcome) != 0)
+        return OP_FAILED;
+    if (outcome->result != TXN_WRITTEN)
+        return 0;
+    bool moved = !same(key, new_key);
+    for (int i = change->table->has_primary; i < change->table->index_count; i++)
+        if ((moved || !touched || touched[i]) &&
+            move_entry(op, change, i, key, old_values, new_key, new_values, seen) != 0)
+            return OP_FAILED;
+    return 0;
+}

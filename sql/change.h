@@ -1,0 +1,45 @@
+/*
+ * change.h -- changing rows: the record in the table's tree and the entries in all its indexes, as one step.
+ *
+ * INSERT, UPDATE, DELETE, COPY and the catalog's own rows all go through here.
+ */
+#ifndef ISOLDE_SQL_CHANGE_H
+#define ISOLDE_SQL_CHANGE_H
+
+#include "sql/row.h"
+#include "txn/txn.h"
+
+enum { CHANGE_KEY_BYTES = 160 };
+
+/* Open trees and buffers for changing one table; kept from statement to statement. */
+struct change {
+    struct txn_session *txn;
+    const struct table_def *table;      /* borrowed */
+    struct btree *tree;
+    struct btree **trees;               /* one per index of the table */
+    struct key_builder key, new_key, old_entry, new_entry;
+    struct row_buffer value;
+    uint8_t key_bytes[4][CHANGE_KEY_BYTES];
+};
+
+/* Memory for `trees` comes from the arena; change_close frees the rest. */
+int change_open(struct op *op, struct arena *arena, struct txn_session *txn, const struct table_def *table, struct change *change)
+    MUST_CHECK;
+void change_close(struct change *change);
+
+/* NOT NULL: 23502. */
+int change_check(struct op *op, const struct table_def *table, const struct datum *values) MUST_CHECK;
+/* 23505 when a key is taken. */
+int change_insert(struct op *op, struct change *change, const struct datum *values) MUST_CHECK;
+/* The row with this clustered key goes from the old to the new values.  touched: which indexes have changed columns (NULL: look at all).
+ * When outcome->result is not TXN_WRITTEN nothing was changed. */
+int change_update(struct op *op, struct change *change, struct bytes key, const struct datum *old_values,
+                  const struct datum *new_values, const bool *touched, CommitTs seen, struct txn_outcome *outcome) MUST_CHECK;
+int change_delete(struct op *op, struct change *change, struct bytes key, const struct datum *old_values, CommitTs seen,
+                  struct txn_outcome *outcome) MUST_CHECK;
+
+/* "Key (a, b)=(1, x)", in the op's arena; NULL when memory is exhausted. */
+const char *change_key_text(struct op *op, const struct table_def *table, const struct index_def *index,
+                            const struct datum *values);
+
+#endif

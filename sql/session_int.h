@@ -1,0 +1,88 @@
+/*
+ * session_int.h -- a session's inside, shared by session.c, settings.c, the catalog and the statements.
+ */
+#ifndef ISOLDE_SQL_SESSION_INT_H
+#define ISOLDE_SQL_SESSION_INT_H
+
+#include "sql/ast.h"
+#include "sql/catalog_int.h"
+#include "sql/session.h"
+#include "sql/settings.h"
+
+enum block_state {
+    BLOCK_NONE,         /* each statement is a transaction (or, in a group, all of them together) */
+    BLOCK_OPEN,         /* between BEGIN and COMMIT */
+    BLOCK_FAILED,       /* only ROLLBACK, ROLLBACK TO and COMMIT are heard */
+};
+
+struct savepoint {
+    char *name;
+    struct txn_mark mark;
+    int settings;       /* settings_position */
+};
+
+struct session {
+    struct database *database;
+    struct txn_session *txn;
+    struct catalog_view view;
+    struct settings settings;
+    struct plan_options plan_options;
+    uint64_t plan_stamp;            /* changes with every setting: plans made before are not used again */
+
+    enum block_state block;
+    bool group;                     /* statements up to session_group_end form one transaction */
+    enum txn_level level;           /* of the transaction in progress, or of the block that has not run a statement yet */
+    bool read_only, deferrable;
+    bool snapshot_taken;            /* this transaction has taken one */
+    bool statement_active;          /* between snapshot and end of statement */
+    struct savepoint *savepoints;
+    int savepoint_count, savepoint_capacity;
+    int64_t transaction_time, statement_time;   /* microseconds since 2000-01-01 UTC */
+    uint64_t statement_timeout_us;
+    int min_messages;               /* notices below this rank are not handed out */
+
+    struct prepared *streaming;     /* the statement whose rows are being handed out */
+    struct prepared *first;         /* all prepared statements */
+
+    void (*on_notice)(void *arg, const struct notice *notice);
+    void *notice_arg;
+};
+
+/* ---- session.c ---- */
+
+/* A transaction is there from now on; read_only: this statement writes nothing and is a transaction by itself. */
+int session__begin(struct op *op, struct session *session, bool read_only) MUST_CHECK;
+/* The statement's snapshot, after its table locks. */
+int session__snapshot(struct op *op, struct session *session) MUST_CHECK;
+void session__snapshot_end(struct session *session);
+/* The statement has succeeded: a transaction that was only its own is committed. */
+int session__succeed(struct op *op, struct session *session) MUST_CHECK;
+/* The statement has failed (op has the report): its transaction is rolled back or marked as failed. */
+void session__fail(struct op *op, struct session *session);
+/* 25P02 in a failed block. */
+int session__check_state(struct op *op, const struct session *session, const struct statement *statement) MUST_CHECK;
+/* 25006: "cannot execute INSERT in a read-only transaction". */
+int session__check_writable(struct op *op, const struct session *session, const char *command) MUST_CHECK;
+/* BEGIN, COMMIT, SAVEPOINT, ...; *tag is set. */
+int session__transaction(struct op *op, struct session *session, const struct ast_transaction *statement, const char **tag)
+    MUST_CHECK;
+int session__set(struct op *op, struct session *session, const struct ast_set *statement) MUST_CHECK;
+/* SET TRANSACTION. */
+int session__set_modes(struct op *op, struct session *session, const struct ast_modes *modes) MUST_CHECK;
+const char *session__level_name(enum txn_level level);
+
+/* ---- prepared.c ---- */
+
+/* Reads the rest of a streaming statement's rows into memory and ends it, so that another one can run. */
+int prepared__detach(struct op *op, struct session *session) MUST_CHECK;
+/* The transaction is over: whatever streams has nothing to read any more. */
+void prepared__cut(struct session *session);
+
+/* ---- ddl*.c ---- */
+
+int ddl_create_table(struct op *op, struct session *session, const struct ast_create_table *statement) MUST_CHECK;
+int ddl_create_index(struct op *op, struct session *session, const struct ast_create_index *statement) MUST_CHECK;
+int ddl_drop_table(struct op *op, struct session *session, const struct ast_drop *statement) MUST_CHECK;
+int ddl_drop_index(struct op *op, struct session *session, const struct ast_drop *statement) MUST_CHECK;
+
+#endif
