@@ -14,15 +14,17 @@ enum rank {
     RANK_API_DATABASES,     /* the process-wide list of open databases */
     RANK_API_DATABASE,
     RANK_SQL_CATALOG,       /* the cache of table definitions */
+    RANK_TXN_PURGE,         /* one round of purge at a time */
     RANK_TXN_MANAGER,       /* begin, end, and the list of slots */
     RANK_LOCK_TABLE,        /* lock manager: wait queues, table locks */
     RANK_CHECKPOINT,        /* one checkpoint at a time */
     RANK_BTREE_REGISTRY,    /* tree id -> root page */
     RANK_PAGE,              /* page latches; several at once by btree/'s own rules */
     RANK_FREE_SPACE,
-    RANK_SSI,               /* SIREAD records and the rw graph */
+    RANK_SSI,               /* SIREAD records */
     RANK_VERSION_BUCKET,    /* a chain of the version store */
     RANK_WAIT_QUEUE,        /* parking place of one waiting transaction */
+    RANK_SSI_GRAPH,         /* rw-antidependencies, and who commits first */
     RANK_COMMIT_ORDER,      /* ordered -> visible */
     RANK_BUF_MAP,           /* page state arrays, frame free list */
     RANK_BUF_WRITE,         /* dirty list, double-write batch */

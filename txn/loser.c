@@ -1,0 +1,135 @@
+/*
+ * loser.c -- transactions that were in progress at a crash become transactions in progress again.
+ *
+ * Restart has redone history, losers included.  Before the database serves anybody, each loser's log chain is walked backwards,
+ * and for each row operation not yet undone the version entry is built again that the operation had left in memory.  From then
+ * on a loser is like any writer in progress: its changes are invisible, its rows are locked; and it is rolled back in
+ * the background, through the one path of rollback, popping entry after entry.
+ *
+ * The records' hints may be lost, since they are not logged; so while a tree has entries of losers every record is looked up.
+ */
+#include "txn/txn_int.h"
+
+/* The entry goes below those already there: the walk meets the newest first. */
+static int rebuild_entry(struct op *op, struct txn *txn, const struct btree_row_log *row, Lsn lsn)
+{
+    static const uint8_t kinds[] = { VERSION_INSERT, VERSION_UPDATE, VERSION_DELETE };
+    struct txn_manager *manager = txn->manager;
+    struct tree_info *info = manager__tree(op, manager, row->tree);
+    struct btree_record before = { .key = row->key, .value = row->before,
+                                   .flags = (uint8_t)(row->before_flags | (row->before_ghost ? BTREE_GHOST : 0)) };
+
+    if (info == NULL) {
+        return OP_FAILED;
+    }
+    struct version *entry = version__new(op, txn, kinds[row->kind], 0, row->had_before ? &before : NULL,
+                                         (struct bytes){ NULL, 0 });
+    if (entry == NULL) {
+        return OP_FAILED;
+    }
+    entry->lsn = lsn;
+    uint64_t hash = version__hash(info->id, row->key);
+    struct bucket *bucket = version__lock(manager, hash);
+    struct chain *chain = version__find(bucket, hash, info, row->key);
+    if (chain == NULL) {
+        chain = version__new_chain(op, info, hash, row->key);
+        if (chain != NULL) {
+            chain->prune_at = UINT32_MAX;
+            version__add_chain(bucket, chain);
+        }
+    }
+    if (chain != NULL) {
+        struct version *newer = chain->head;
+        version__push(manager, bucket, chain, entry);
+        if (newer != NULL) {
+            chain->head = newer;
+            while (newer->older != NULL) {
+                newer = newer->older;
+            }
+            newer->older = entry;
+            entry->older = NULL;
+        }
+    } else {
+        version__discard(entry);
+    }
+    version__unlock(bucket);
+    return chain != NULL ? 0 : OP_FAILED;
+}
+
+static int rebuild_entries(struct op *op, struct txn *txn)
+{
+    struct arena arena;
+    int rc = 0;
+
+    arena_init(&arena);
+    for (Lsn lsn = txn->chain.last; lsn != 0 && rc == 0;) {
+        struct wal_record record;
+        struct btree_row_log row;
+        rc = wal_read(op, txn->manager->wal, lsn, &arena, &record);
+        if (rc == 0 && (record.flags & WAL_CLR)) {
+            lsn = record.undo_next;
+        } else if (rc == 0) {
+            if ((record.flags & WAL_UNDOABLE) && btree_decode_row_log(&record, &row)) {
+                rc = rebuild_entry(op, txn, &row, lsn);
+            }
+            lsn = record.prev;
+        }
+        arena_reset(&arena);
+    }
+    arena_free(&arena);
+    return rc;
+}
+
+int loser__adopt(struct op *op, struct txn_manager *manager)
+{
+    const struct wal_restart *restart = store_restart(manager->store);
+
+    for (size_t i = 0; i < restart->state.chain_count; i++) {
+        struct txn *txn = writer__new(op, manager, restart->state.chains[i].txn);
+        if (txn == NULL) {
+            return OP_FAILED;
+        }
+        txn->chain = restart->state.chains[i];
+        txn->recovered = true;
+        writer__activate(txn);
+        if (rebuild_entries(op, txn) != 0) {
+            return OP_FAILED;
+        }
+    }
+    return 0;
+}
+
+static struct txn *find_loser(struct txn_manager *manager, bool *more)
+{
+    struct txn *found = NULL;
+
+    *more = false;
+    os_mutex_lock(&manager->mutex);
+    for (struct txn *txn = manager->active.active_next; txn != &manager->active; txn = txn->active_next) {
+        if (txn->recovered && found != NULL) {
+            *more = true;
+        } else if (txn->recovered) {
+            found = txn;
+        }
+    }
+    os_mutex_unlock(&manager->mutex);
+    return found;
+}
+
+int loser__roll_back_one(struct op *op, struct txn_manager *manager, bool *more)
+{
+    struct txn *txn = find_loser(manager, more);
+
+    if (txn == NULL) {
+        return 0;
+    }
+    if (!commit__undo(txn)) {
+        *more = false;
+        return op_fail(op, "58030", "a transaction of before the restart could not be rolled back");
+    }
+    atomic_store(&txn->ended, true);
+    wait__release_writer(txn, true);
+    writer__deactivate(txn);
+    writer__unref(txn);
+    return 0;
+}

@@ -1,0 +1,227 @@
+/*
+ * purge.c -- what nobody may see any more goes: ghosts, in the background; and the losers of a restart.
+ *
+ * Version entries are freed by committing threads themselves (version.c), which costs little.  Taking a ghost off its page is
+ * a structure change of the tree and may merge pages; so deletions are queued, by key, by whoever sees that one has
+ * become dead: the purge of its entry, the rollback of an insert, or a reader that meets a ghost without a chain, which is
+ * also how ghosts are found again after a restart.
+ *
+ *      queue:  (tree 7, k) (tree 7, m) ...  -> background thread -> btree_purge(judge: still a ghost, still no chain)
+ *
+ * P1  The queue holds hints: an item may be stale or lost; `judge` decides under the leaf's latch.
+ * P2  One round of purge runs at a time, so that no tree is dropped while a round looks at it.
+ */
+#include "txn/txn_int.h"
+
+enum { GHOSTS_MAX = 1 << 16, RECENT = 1024, IDLE_MS = 50 };
+
+struct ghost {
+    struct ghost *next;
+    struct tree_info *info;
+    uint32_t len;
+    uint8_t key[];
+};
+
+struct purge {
+    struct txn_manager *manager;
+    struct os_mutex round;              /* RANK_TXN_PURGE: P2 */
+    _Atomic uint32_t latch;             /* guards the queue; a leaf of the latch order, held for a few stores */
+    struct ghost *first, *last;
+    uint32_t count;
+    _Atomic uint64_t recent[RECENT];    /* hashes of what was queued since the last round */
+    atomic_bool stop;
+    _Atomic uint32_t word;              /* wakes the thread */
+    struct os_thread *thread;
+};
+
+/* ---- the queue ------------------------------------------------------------------------------------ */
+
+static void lock_queue(struct purge *purge)
+{
+    while (atomic_exchange_explicit(&purge->latch, 1, memory_order_acquire) != 0) {
+        os_pause();
+    }
+}
+
+static void unlock_queue(struct purge *purge)
+{
+    atomic_store_explicit(&purge->latch, 0, memory_order_release);
+}
+
+void purge__ghost(struct txn_manager *manager, struct tree_info *info, struct bytes key)
+{
+    struct purge *purge = manager->purge;
+    uint64_t hash = version__hash(info->id, key) | 1;
+    _Atomic uint64_t *seen = &purge->recent[hash_u64(hash) % RECENT];
+
+    if (atomic_exchange_explicit(seen, hash, memory_order_relaxed) == hash) {
+        return;
+    }
+    struct ghost *ghost = mem_alloc(sizeof(*ghost) + key.len);
+    if (ghost == NULL) {
+        return;
+    }
+    ghost->next = NULL;
+    ghost->info = info;
+    ghost->len = (uint32_t)key.len;
+    memcpy(ghost->key, key.data, key.len);
+    lock_queue(purge);
+    bool full = purge->count >= GHOSTS_MAX;
+    if (!full) {
+        if (purge->last != NULL) {
+            purge->last->next = ghost;
+        } else {
+            purge->first = ghost;
+        }
+        purge->last = ghost;
+        purge->count++;
+    }
+    unlock_queue(purge);
+    if (full) {
+        mem_free(ghost);
+    }
+}
+
+/* ---- a round -------------------------------------------------------------------------------------- */
+
+struct ghost_judge {
+    struct txn_manager *manager;
+    struct tree_info *info;
+    struct bytes key;
+};
+
+static int judge_ghost(void *arg, struct op *op, const struct btree_record *record, bool *remove)
+{
+    struct ghost_judge *judge = arg;
+
+    *remove = (record->flags & BTREE_GHOST) && !version__has_chain(judge->manager, judge->info, judge->key);
+    return 0;
+}
+
+static int purge_ghost(struct op *op, struct txn_manager *manager, struct ghost *ghost)
+{
+    struct ghost_judge judge = { manager, ghost->info, { ghost->key, ghost->len } };
+    struct btree *tree;
+    bool removed;
+
+    if (btree_open(op, manager->store, ghost->info->id, &tree) != 0) {
+        if (strcmp(op->error.sqlstate, "XX000") == 0) {
+            op_clear_error(op);     /* dropped meanwhile */
+            return 0;
+        }
+        return OP_FAILED;
+    }
+    return btree_purge(op, tree, judge.key, judge_ghost, &judge, &removed);
+}
+
+static int purge_ghosts(struct op *op, struct purge *purge)
+{
+    lock_queue(purge);
+    struct ghost *ghosts = purge->first;
+    purge->first = purge->last = NULL;
+    purge->count = 0;
+    unlock_queue(purge);
+    for (int i = 0; i < RECENT; i++) {
+        atomic_store_explicit(&purge->recent[i], 0, memory_order_relaxed);
+    }
+    int rc = 0;
+    for (struct ghost *ghost = ghosts, *next; ghost != NULL; ghost = next) {
+        next = ghost->next;
+        if (rc == 0) {
+            rc = purge_ghost(op, purge->manager, ghost);
+        }
+        mem_free(ghost);
+    }
+    return rc;
+}
+
+static int run_round(struct op *op, struct purge *purge)
+{
+    struct txn_manager *manager = purge->manager;
+
+    version__purge_committed(manager, snapshot__horizon(manager));
+    os_mutex_lock(&purge->round);
+    int rc = purge_ghosts(op, purge);
+    if (rc == 0 && btree_has_graves(manager->store)) {
+        rc = trees__free_graves(op, manager);
+    }
+    os_mutex_unlock(&purge->round);
+    return rc;
+}
+
+int txn_purge(struct op *op, struct txn_manager *manager)
+{
+    return run_round(op, manager->purge);
+}
+
+/* ---- the thread ----------------------------------------------------------------------------------- */
+
+static bool has_work(struct purge *purge)
+{
+    lock_queue(purge);
+    bool any = purge->first != NULL;
+    unlock_queue(purge);
+    return any || btree_has_graves(purge->manager->store);
+}
+
+/* Errors (a damaged page, a broken log) are met again by whoever uses the tree, and reported there. */
+static void run(void *arg)
+{
+    struct purge *purge = arg;
+    struct op op;
+    bool losers = true;
+
+    op_init(&op);
+    while (!atomic_load(&purge->stop)) {
+        if (losers && loser__roll_back_one(&op, purge->manager, &losers) != 0) {
+            losers = false;
+        } else if (!losers && has_work(purge)) {
+            (void)!run_round(&op, purge);
+        }
+        op_reset(&op);
+        if (!losers && !atomic_load(&purge->stop)) {
+            os_wait_word(&purge->word, 0, os_clock_ns() + (uint64_t)IDLE_MS * 1000 * 1000);
+        }
+    }
+    op_end(&op);
+}
+
+int purge__open(struct op *op, struct txn_manager *manager)
+{
+    struct purge *purge = mem_calloc(1, sizeof(*purge));
+
+    if (purge == NULL) {
+        return op_out_of_memory(op);
+    }
+    purge->manager = manager;
+    os_mutex_init(&purge->round, RANK_TXN_PURGE);
+    manager->purge = purge;
+    return 0;
+}
+
+int purge__start(struct op *op, struct txn_manager *manager)
+{
+    return os_thread_start(op, run, manager->purge, "isolde-purge", &manager->purge->thread);
+}
+
+void purge__close(struct txn_manager *manager)
+{
+    struct purge *purge = manager->purge;
+
+    if (purge == NULL) {
+        return;
+    }
+    if (purge->thread != NULL) {
+        atomic_store(&purge->stop, true);
+        atomic_store(&purge->word, 1);
+        os_wake_word(&purge->word, 1);
+        os_thread_join(purge->thread);
+    }
+    for (struct ghost *ghost = purge->first, *next; ghost != NULL; ghost = next) {
+        next = ghost->next;
+        mem_free(ghost);
+    }
+    os_mutex_destroy(&purge->round);
+    mem_free(purge);
+    manager->purge = NULL;
+}

@@ -1,0 +1,477 @@
+/*
+ * ssi.c -- serializable snapshot isolation: the graph of rw-antidependencies, and who must go.
+ *
+ * Under snapshots a transaction may read what a concurrent one overwrites; then it must come first in any serial order:
+ * reader -rw-> writer.  Every cycle of a non-serializable execution contains two such edges in a row,
+ *
+ *      T1 -rw-> P -rw-> T3        P is the pivot, T1 and T3 may be the same transaction
+ *
+ * and T3 is the first of the three to commit [Fekete et al., TODS 2005].  So whoever never lets such a structure commit
+ * whole is serializable; that costs some needless aborts, but no waiting and no look at whole cycles.
+ *
+ *      example, write skew: T1 reads x and y, writes x; T2 reads x and y, writes y.
+ *      T1 -rw-> T2 -rw-> T1.  The first to commit is T3 = T1; the other is the pivot and fails.
+ *
+ * G1  A structure is dangerous only if T3 committed before P and before T1 [Ports, Grittner, VLDB 2012].
+ * G2  If T1 is read only, only if T3 committed before T1's snapshot: else T1 can be put before T3.
+ * G3  Nobody is aborted before one of the three has committed: the retry of a victim then starts after that commit, and
+ *     cannot meet the same three again.
+ * G4  The victim is the pivot if it is still in progress, else T1.  One that is ordered never is.
+ * G5  The check at commit, the commit number and the place in the graph are one step, under the graph latch.
+ * G6  An ended transaction is remembered until all that were in progress when it became visible have ended.
+ * G7  A declared READ ONLY transaction is safe once the writers of its time have ended, none of them with an edge to
+ *     a commit before its snapshot; it is then tracked no longer.
+ */
+#include "txn/ssi_int.h"
+
+/* ---- the graph; latch held ------------------------------------------------------------------------ */
+
+static CommitTs committed_at(const struct ssi_txn *self)
+{
+    return atomic_load_explicit(&((struct ssi_txn *)self)->commit_ts, memory_order_relaxed);
+}
+
+static bool in_progress(const struct ssi_txn *self)
+{
+    return !self->aborted && committed_at(self) == 0;
+}
+
+bool ssi__concurrent(const struct ssi_txn *reader, const struct ssi_txn *writer)
+{
+    if (reader->aborted || writer->aborted) {
+        return false;
+    }
+    CommitTs reader_ts = committed_at(reader), writer_ts = committed_at(writer);
+    if (writer_ts != 0 && writer_ts <= reader->read_ts) {
+        return false;
+    }
+    if (reader->ended && reader->end_number < writer->begin_number) {
+        return false;
+    }
+    return reader_ts == 0 || !reader->wrote || reader_ts > writer->read_ts;
+}
+
+static bool writes_nothing(const struct ssi_txn *self)
+{
+    return self->read_only || (committed_at(self) != 0 && !self->wrote);
+}
+
+/* T1 -> pivot -> a commit at `third`. */
+static bool is_dangerous(const struct ssi_txn *first, const struct ssi_txn *pivot, CommitTs third)
+{
+    CommitTs first_ts = committed_at(first), pivot_ts = committed_at(pivot);
+
+    if (first->aborted || pivot->aborted || atomic_load(&((struct ssi_txn *)first)->doomed) ||
+        atomic_load(&((struct ssi_txn *)pivot)->doomed)) {
+        return false;
+    }
+    if ((pivot_ts != 0 && pivot_ts <= third) || (first_ts != 0 && first_ts < third)) {
+        return false;
+    }
+    return !writes_nothing(first) || third <= first->read_ts;
+}
+
+int ssi__fail(struct op *op)
+{
+    op_fail(op, "40001", "could not serialize access due to read/write dependencies among transactions");
+    op_hint(op, "The transaction might succeed if retried.");
+    return OP_FAILED;
+}
+
+/* G4.  self: the transaction of this thread. */
+static int condemn(struct op *op, struct ssi_txn *self, struct ssi_txn *first, struct ssi_txn *pivot)
+{
+    struct ssi_txn *victim = in_progress(pivot) ? pivot : first;
+
+    assert(in_progress(victim));
+    atomic_store(&victim->doomed, true);
+    return victim == self ? ssi__fail(op) : 0;
+}
+
+static int add_link(struct op *op, struct ssi_txn *reader, struct ssi_txn *writer, bool *is_new)
+{
+    *is_new = false;
+    for (struct ssi_edge *edge = reader->out; edge != NULL; edge = edge->next_out) {
+        if (edge->writer == writer) {
+            return 0;
+        }
+    }
+    struct ssi_edge *edge = mem_calloc(1, sizeof(*edge));
+    if (edge == NULL) {
+        return op_out_of_memory(op);
+    }
+    edge->reader = reader;
+    edge->writer = writer;
+    edge->next_out = reader->out;
+    if (reader->out != NULL) {
+        reader->out->prev_out = edge;
+    }
+    reader->out = edge;
+    edge->next_in = writer->in;
+    if (writer->in != NULL) {
+        writer->in->prev_in = edge;
+    }
+    writer->in = edge;
+    *is_new = true;
+    return 0;
+}
+
+static void remove_link(struct ssi_edge *edge)
+{
+    *(edge->prev_out != NULL ? &edge->prev_out->next_out : &edge->reader->out) = edge->next_out;
+    if (edge->next_out != NULL) {
+        edge->next_out->prev_out = edge->prev_out;
+    }
+    *(edge->prev_in != NULL ? &edge->prev_in->next_in : &edge->writer->in) = edge->next_in;
+    if (edge->next_in != NULL) {
+        edge->next_in->prev_in = edge->prev_in;
+    }
+    mem_free(edge);
+}
+
+int ssi__add_edge(struct op *op, struct ssi *ssi, struct ssi_txn *self, struct ssi_txn *reader, struct ssi_txn *writer)
+{
+    bool is_new;
+    int rc = 0;
+
+    if (add_link(op, reader, writer, &is_new) != 0) {
+        return OP_FAILED;
+    }
+    if (!is_new) {
+        return 0;
+    }
+    CommitTs writer_ts = committed_at(writer);
+    if (writer_ts != 0 && writer_ts < reader->earliest_out) {
+        reader->earliest_out = writer_ts;
+    }
+    /* The writer as pivot. */
+    if (writer->earliest_out != UINT64_MAX && is_dangerous(reader, writer, writer->earliest_out)) {
+        rc = condemn(op, self, reader, writer);
+    }
+    /* The reader as pivot: only once the writer has committed (G3). */
+    for (struct ssi_edge *edge = reader->in; writer_ts != 0 && edge != NULL && rc == 0; edge = edge->next_in) {
+        if (is_dangerous(edge->reader, reader, writer_ts)) {
+            rc = condemn(op, self, edge->reader, reader);
+        }
+    }
+    return rc;
+}
+
+int ssi__read_met_newer(struct op *op, struct txn_session *session, struct ssi_txn *writer)
+{
+    struct ssi *ssi = session->manager->ssi;
+    struct ssi_txn *self = session->ssi;
+    int rc = 0;
+
+    if (writer == self || atomic_load_explicit(&self->safe, memory_order_relaxed)) {
+        return 0;
+    }
+    os_mutex_lock(&ssi->graph);
+    if (ssi__concurrent(self, writer)) {
+        rc = ssi__add_edge(op, ssi, self, self, writer);
+    }
+    os_mutex_unlock(&ssi->graph);
+    return rc;
+}
+
+/* ---- beginning ------------------------------------------------------------------------------------ */
+
+static struct ssi_txn *new_txn(struct op *op, struct txn_session *session)
+{
+    struct ssi_txn *self = mem_calloc(1, sizeof(*self));
+
+    if (self == NULL) {
+        op_out_of_memory(op);
+        return NULL;
+    }
+    atomic_init(&self->references, 2);
+    self->manager = session->manager;
+    self->read_only = session->read_only;
+    self->earliest_out = UINT64_MAX;
+    return self;
+}
+
+static void enter(struct ssi *ssi, struct ssi_txn *self)
+{
+    self->begin_number = ++ssi->clock;
+    self->prev = ssi->last;
+    *(ssi->last != NULL ? &ssi->last->next : &ssi->first) = self;
+    ssi->last = self;
+    ssi->in_progress++;
+    if (self->read_only) {
+        self->pending = ssi->writers;
+    } else {
+        ssi->writers++;
+    }
+}
+
+static void unlist(struct ssi *ssi, struct ssi_txn *self)
+{
+    *(self->prev != NULL ? &self->prev->next : &ssi->first) = self->next;
+    *(self->next != NULL ? &self->next->prev : &ssi->last) = self->prev;
+}
+
+/* G7: after a writer ended, the read-only transactions of its time look again. */
+static void settle_readers(struct ssi *ssi, const struct ssi_txn *ended)
+{
+    for (struct ssi_txn *reader = ssi->last; reader != NULL && reader->begin_number > ended->begin_number;
+         reader = reader->prev) {
+        if (!reader->read_only || reader->ended || reader->pending == 0) {
+            continue;
+        }
+        if (!ended->aborted && ended->wrote && ended->earliest_out <= reader->read_ts) {
+            reader->unsafe = true;
+        }
+        if (--reader->pending == 0 && !reader->unsafe) {
+            atomic_store(&reader->safe, true);
+        }
+    }
+}
+
+/* Waits until the read-only snapshot is known to be safe or not. */
+static int await_verdict(struct op *op, struct txn_session *session, struct ssi_txn *self, bool *safe)
+{
+    struct ssi *ssi = session->manager->ssi;
+    int rc = 0;
+
+    os_mutex_lock(&ssi->graph);
+    while (rc == 0 && self->pending > 0 && !self->unsafe) {
+        os_cond_wait(&ssi->changed, &ssi->graph, os_clock_ns() + 50 * 1000 * 1000);
+        if (atomic_load(&session->cancel)) {
+            rc = op_fail(op, "57014", "canceling statement due to user request");
+        } else if (session->deadline_ns != 0 && os_clock_ns() >= session->deadline_ns) {
+            rc = op_fail(op, "57014", "canceling statement due to statement timeout");
+        }
+    }
+    *safe = !self->unsafe;
+    os_mutex_unlock(&ssi->graph);
+    return rc;
+}
+
+static int begin_once(struct op *op, struct txn_session *session)
+{
+    struct ssi *ssi = session->manager->ssi;
+    struct ssi_txn *self = new_txn(op, session);
+
+    if (self == NULL) {
+        return OP_FAILED;
+    }
+    os_mutex_lock(&ssi->graph);
+    snapshot__take(session);
+    self->read_ts = session->read_ts;
+    bool safe = self->read_only && ssi->writers == 0;
+    if (!safe) {
+        enter(ssi, self);
+        session->ssi = self;
+    }
+    os_mutex_unlock(&ssi->graph);
+    if (safe) {
+        mem_free(self);
+    } else if (session->writer != NULL) {
+        ssi__bind_writer(session, session->writer);
+    }
+    return 0;
+}
+
+int ssi__begin(struct op *op, struct txn_session *session)
+{
+    for (;;) {
+        bool safe = false;
+        if (begin_once(op, session) != 0) {
+            return OP_FAILED;
+        }
+        if (!session->deferrable || session->ssi == NULL) {
+            return 0;
+        }
+        if (session->on_wait != NULL) {
+            session->on_wait(session->on_wait_arg, true);
+        }
+        int rc = await_verdict(op, session, session->ssi, &safe);
+        if (session->on_wait != NULL) {
+            session->on_wait(session->on_wait_arg, false);
+        }
+        ssi__end(session, true);
+        if (rc != 0 || safe) {
+            return rc;
+        }
+        snapshot__drop(session);
+    }
+}
+
+void ssi__leave_if_safe(struct txn_session *session)
+{
+    if (atomic_load_explicit(&session->ssi->safe, memory_order_acquire)) {
+        ssi__end(session, true);
+    }
+}
+
+void ssi__bind_writer(struct txn_session *session, struct txn *writer)
+{
+    ssi__ref(session->ssi);
+    writer->ssi = session->ssi;
+}
+
+void ssi__ref(struct ssi_txn *self)
+{
+    atomic_fetch_add_explicit(&self->references, 1, memory_order_relaxed);
+}
+
+void ssi__unref(struct ssi_txn *self)
+{
+    if (atomic_fetch_sub_explicit(&self->references, 1, memory_order_acq_rel) == 1) {
+        mem_free(self);
+    }
+}
+
+bool ssi__is_doomed(struct ssi_txn *self)
+{
+    return atomic_load_explicit(&self->doomed, memory_order_acquire);
+}
+
+/* ---- ending --------------------------------------------------------------------------------------- */
+
+/* This transaction is about to be the first of the three to commit: pivots that lead to it must go. */
+static void doom_pivots(struct ssi_txn *self)
+{
+    for (struct ssi_edge *in = self->in; in != NULL; in = in->next_in) {
+        struct ssi_txn *pivot = in->reader;
+        if (!in_progress(pivot) || atomic_load(&pivot->doomed)) {
+            continue;
+        }
+        for (struct ssi_edge *edge = pivot->in; edge != NULL; edge = edge->next_in) {
+            struct ssi_txn *first = edge->reader;
+            if (in_progress(first) && !first->read_only && !atomic_load(&first->doomed)) {
+                atomic_store(&pivot->doomed, true);
+                break;
+            }
+        }
+    }
+}
+
+int ssi__commit(struct op *op, struct txn_session *session, void (*append)(struct txn *txn))
+{
+    struct ssi *ssi = session->manager->ssi;
+    struct ssi_txn *self = session->ssi;
+
+    os_mutex_lock(&ssi->graph);
+    if (atomic_load(&self->doomed)) {
+        os_mutex_unlock(&ssi->graph);
+        return ssi__fail(op);
+    }
+    doom_pivots(self);
+    append(session->writer);
+    CommitTs ts = writer__ts(session->writer);
+    atomic_store(&self->commit_ts, ts);
+    for (struct ssi_edge *in = self->in; in != NULL; in = in->next_in) {
+        if (ts < in->reader->earliest_out) {
+            in->reader->earliest_out = ts;
+        }
+    }
+    os_mutex_unlock(&ssi->graph);
+    return 0;
+}
+
+void ssi__end(struct txn_session *session, bool committed)
+{
+    struct txn_manager *manager = session->manager;
+    struct ssi *ssi = manager->ssi;
+    struct ssi_txn *self = session->ssi;
+
+    os_mutex_lock(&ssi->graph);
+    self->ended = true;
+    self->aborted = !committed;
+    self->end_number = ++ssi->clock;
+    if (committed && committed_at(self) == 0) {
+        atomic_store(&self->commit_ts, atomic_load(&manager->visible_ts));
+    }
+    ssi->in_progress--;
+    ssi->retained++;
+    if (!self->read_only) {
+        ssi->writers--;
+        settle_readers(ssi, self);
+        os_cond_broadcast(&ssi->changed);
+    }
+    os_mutex_unlock(&ssi->graph);
+    session->ssi = NULL;
+    ssi__unref(self);
+    ssi__purge(manager);
+}
+
+/* The oldest ended transaction of which nobody in progress is a contemporary (G6). */
+static struct ssi_txn *take_forgettable(struct ssi *ssi)
+{
+    uint64_t oldest = UINT64_MAX;
+
+    for (struct ssi_txn *txn = ssi->first; txn != NULL; txn = txn->next) {
+        if (!txn->ended) {
+            oldest = txn->begin_number;
+            break;
+        }
+    }
+    for (struct ssi_txn *txn = ssi->first; txn != NULL; txn = txn->next) {
+        if (txn->begin_number > oldest) {
+            break;
+        }
+        if (txn->ended && (txn->aborted || txn->end_number < oldest)) {
+            unlist(ssi, txn);
+            ssi->retained--;
+            return txn;
+        }
+    }
+    return NULL;
+}
+
+void ssi__purge(struct txn_manager *manager)
+{
+    struct ssi *ssi = manager->ssi;
+    struct ssi_txn *gone;
+
+    do {
+        os_mutex_lock(&ssi->graph);
+        gone = take_forgettable(ssi);
+        os_mutex_unlock(&ssi->graph);
+        if (gone != NULL) {
+            siread__forget(gone);
+            os_mutex_lock(&ssi->graph);
+            while (gone->out != NULL) {
+                remove_link(gone->out);
+            }
+            while (gone->in != NULL) {
+                remove_link(gone->in);
+            }
+            os_mutex_unlock(&ssi->graph);
+            ssi__unref(gone);
+        }
+    } while (gone != NULL);
+}
+
+/* ---- open and close ------------------------------------------------------------------------------- */
+
+int ssi__open(struct op *op, struct txn_manager *manager)
+{
+    struct ssi *ssi = mem_calloc(1, sizeof(*ssi));
+
+    if (ssi == NULL) {
+        return op_out_of_memory(op);
+    }
+    manager->ssi = ssi;
+    os_mutex_init(&ssi->graph, RANK_SSI_GRAPH);
+    os_cond_init(&ssi->changed);
+    ssi->buckets = mem_calloc(SIREAD_BUCKETS, sizeof(*ssi->buckets));
+    return ssi->buckets != NULL ? 0 : op_out_of_memory(op);
+}
+
+void ssi__close(struct txn_manager *manager)
+{
+    struct ssi *ssi = manager->ssi;
+
+    if (ssi == NULL) {
+        return;
+    }
+    ssi__purge(manager);
+    os_mutex_destroy(&ssi->graph);
+    os_cond_destroy(&ssi->changed);
+    mem_free(ssi->buckets);
+    mem_free(ssi);
+    manager->ssi = NULL;
+}

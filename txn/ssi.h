@@ -1,0 +1,49 @@
+/*
+ * ssi.h -- what the rest of txn/ asks of serializability: record reads, check writes, commit, forget.
+ */
+#ifndef ISOLDE_TXN_SSI_H
+#define ISOLDE_TXN_SSI_H
+
+#include "txn/txn_int.h"
+
+struct ssi_range;
+
+int ssi__open(struct op *op, struct txn_manager *manager) MUST_CHECK;
+void ssi__close(struct txn_manager *manager);
+
+/* Takes the snapshot and, unless it is safe at once, enters the transaction in the graph.  A DEFERRABLE one waits
+ * until its snapshot is safe. */
+int ssi__begin(struct op *op, struct txn_session *session) MUST_CHECK;
+/* A read-only transaction whose snapshot has become safe is tracked no longer. */
+void ssi__leave_if_safe(struct txn_session *session);
+void ssi__bind_writer(struct txn_session *session, struct txn *writer);
+/* The commit is visible, or the transaction was undone. */
+void ssi__end(struct txn_session *session, bool committed);
+/* Check, commit number and place in the graph in one step; append writes the commit record. */
+int ssi__commit(struct op *op, struct txn_session *session, void (*append)(struct txn *txn)) MUST_CHECK;
+bool ssi__is_doomed(struct ssi_txn *self);
+int ssi__fail(struct op *op);           /* 40001; always OP_FAILED */
+void ssi__ref(struct ssi_txn *self);
+void ssi__unref(struct ssi_txn *self);
+/* Forgets ended transactions that nobody in progress is concurrent with. */
+void ssi__purge(struct txn_manager *manager);
+
+/* ---- reads; the leaf's latch is held -------------------------------------------------------------- */
+
+int ssi__read_point(struct op *op, struct txn_session *session, struct tree_info *info, struct bytes key) MUST_CHECK;
+/* Has this transaction itself recorded a read of the key? */
+bool ssi__has_read(struct txn_session *session, struct tree_info *info, struct bytes key);
+/* The scan goes on over `covered`; *record is made at the first leaf. range: what the scan was asked for. */
+int ssi__scan_covers(struct op *op, struct txn_session *session, struct tree_info *info, struct ssi_range **record,
+                     const struct btree_range *range, const struct btree_range *covered, bool backward) MUST_CHECK;
+/* The scan ended at this row: what is recorded ends there too. */
+int ssi__scan_stopped(struct op *op, struct tree_info *info, struct ssi_range *record, struct bytes key, bool backward)
+    MUST_CHECK;
+/* A version by this writer, newer than the snapshot, was met. */
+int ssi__read_met_newer(struct op *op, struct txn_session *session, struct ssi_txn *writer) MUST_CHECK;
+
+/* ---- writes; after the entry can be found ---------------------------------------------------------- */
+
+int ssi__wrote(struct op *op, struct txn_session *session, struct tree_info *info, struct bytes key) MUST_CHECK;
+
+#endif

@@ -1,0 +1,91 @@
+/*
+ * ssi_int.h -- what ssi.c (the graph) and siread.c (what was read) share.
+ */
+#ifndef ISOLDE_TXN_SSI_INT_H
+#define ISOLDE_TXN_SSI_INT_H
+
+#include "txn/ssi.h"
+
+/* reader -rw-> writer: the reader did not see what the writer wrote.  In two lists; graph latch. */
+struct ssi_edge {
+    struct ssi_txn *reader, *writer;
+    struct ssi_edge *next_out, *prev_out;       /* of the reader */
+    struct ssi_edge *next_in, *prev_in;         /* of the writer */
+};
+
+/* One read of one key. */
+struct siread_point {
+    struct siread_point *next;          /* in the bucket; its latch */
+    struct siread_point *own_next;      /* of the reader; the owner's thread, then whoever frees it */
+    struct ssi_txn *reader;
+    struct tree_info *info;
+    uint64_t hash;
+    uint32_t key_len;
+    uint8_t key[];
+};
+
+struct siread_bucket {
+    _Atomic uint32_t latch;
+    struct siread_point *first;
+};
+
+/* A bound of an interval; owns its bytes. */
+struct siread_bound {
+    uint8_t *data;                      /* NULL with unbounded */
+    uint32_t len, capacity;
+    bool unbounded, inclusive;
+};
+
+/* One interval read; grows with its scan.  All but the lists is guarded by info->range_mutex. */
+struct ssi_range {
+    struct ssi_range *next, *prev;      /* of the tree; info->range_mutex */
+    struct ssi_range *own_next;         /* of the reader, as for points */
+    struct ssi_txn *reader;
+    struct tree_info *info;
+    struct siread_bound low, high;
+};
+
+struct ssi_txn {
+    atomic_uint references;             /* one of the graph, one of its session, one of its writer */
+    struct txn_manager *manager;
+    struct ssi_txn *next, *prev;        /* all that the graph knows; graph latch */
+    CommitTs read_ts;                   /* constant */
+    bool read_only;                     /* declared; constant */
+    _Atomic CommitTs commit_ts;         /* 0 in progress; written under the graph latch */
+    atomic_bool doomed;
+    atomic_bool safe;                   /* read-only: nothing that it reads can matter any more */
+    atomic_bool wrote;                  /* set by its thread before it looks for readers */
+    bool ended, aborted;                /* graph latch */
+    uint64_t begin_number, end_number;  /* of the graph's clock; graph latch */
+    struct ssi_edge *out, *in;          /* graph latch */
+    CommitTs earliest_out;              /* of the writers that it has edges to: the first to commit; UINT64_MAX none */
+    uint32_t pending;                   /* read-only: writers of its time that have not ended */
+    bool unsafe;                        /* read-only: must be tracked to its end */
+    /* What it has read: the owner's thread while in progress, whoever forgets it afterwards. */
+    struct siread_point *points;
+    struct ssi_range *ranges;
+    uint32_t point_count;
+};
+
+enum { SIREAD_BUCKETS = 1 << 14 };
+
+struct ssi {
+    struct os_mutex graph;              /* RANK_SSI_GRAPH */
+    struct os_cond changed;             /* a transaction ended: DEFERRABLE ones look again */
+    struct ssi_txn *first, *last;       /* by begin_number */
+    uint64_t clock;
+    uint32_t writers;                   /* not read-only, and not yet visible or undone */
+    uint32_t in_progress;
+    uint32_t retained;                  /* ended, still known */
+    struct siread_bucket *buckets;
+};
+
+/* With the graph latch: the edge, and what follows from it.  OP_FAILED: `self` is the victim. */
+int ssi__add_edge(struct op *op, struct ssi *ssi, struct ssi_txn *self, struct ssi_txn *reader, struct ssi_txn *writer)
+    MUST_CHECK;
+/* Did the reader's time overlap with the writer's? Graph latch, or the answer may be a needless yes. */
+bool ssi__concurrent(const struct ssi_txn *reader, const struct ssi_txn *writer);
+/* Takes what it has read out of the tables. */
+void siread__forget(struct ssi_txn *self);
+
+#endif

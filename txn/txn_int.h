@@ -1,0 +1,402 @@
+/*
+ * txn_int.h -- what the files of txn/ share: the manager, sessions, writers, version chains, waits.
+ *
+ * Three lifetimes:
+ *   session   one connection; owns a slot in which its snapshot is published
+ *   writer    (struct txn) one transaction that has written; lives until the last of its entries is gone, because
+ *             an entry asks its writer whether and when it committed
+ *   entry     (struct version) one change of one record, on the chain of its key
+ *
+ * Latches, in the order of src/base/rank.h: manager->mutex, session->fast_mutex, page latches, SIREAD partitions,
+ * version buckets, manager->waits, ssi graph, manager->commits, then those of wal/.
+ */
+#ifndef ISOLDE_TXN_INT_H
+#define ISOLDE_TXN_INT_H
+
+#include <assert.h>
+#include <string.h>
+
+#include "src/base/endian.h"
+#include "src/base/hash.h"
+#include "src/base/mem.h"
+#include "txn/txn.h"
+
+#define TXN_NO_SNAPSHOT UINT64_MAX          /* in a slot: nothing published */
+#define TXN_TS_ABORTED (UINT64_MAX - 1)     /* commit_ts of a writer whose undo is complete */
+
+enum {
+    TXN_BUCKETS = 1 << 18,          /* of the version store; empty ones cost no memory until touched */
+    TXN_SLOT_CHUNK = 64,
+    TXN_SLOT_CHUNKS = 256,          /* at most 16,384 sessions */
+    TXN_COMMIT_RING = 1 << 15,      /* commits ordered and not yet visible: at most one per session, and some slack */
+    TXN_TREE_CACHE = 16,
+    TXN_END_RESERVE = 128,          /* bytes of log for the record that ends a transaction */
+};
+
+struct ssi_txn;
+struct ssi;
+struct chain;
+struct version;
+
+/* What is known of a tree beside its pages.  Lives as long as the manager. */
+struct tree_info {
+    TreeId id;
+    struct tree_info *next;             /* in the manager's table; constant once it is there */
+    atomic_uint_fast64_t entries;       /* versions and locks on its chains; changed under a leaf latch of the tree */
+    atomic_uint_fast64_t recovered;     /* those of losers: while there are any the records' hints cannot be trusted */
+    atomic_uint_fast64_t sireads;       /* SIREAD intervals and points on it */
+    struct ssi_range *ranges;           /* SIREAD intervals; `range_mutex` */
+    struct os_mutex range_mutex;        /* RANK_SSI */
+};
+
+/* ---- writers and entries -------------------------------------------------------------------------- */
+
+/* A transaction that has written (or locks rows). */
+struct txn {
+    TxnId id;
+    _Atomic CommitTs commit_ts;         /* 0 in progress; set at *ordered*, in the log's order; or TXN_TS_ABORTED */
+    atomic_uint references;             /* one per entry, one of its session, one per run */
+    atomic_bool ended;                  /* visible or undone: its lock-only entries no longer count */
+    atomic_bool contended;              /* somebody waits for one of its entries */
+    bool serializable;
+    bool recovered;                     /* a loser of the last restart */
+    struct txn_manager *manager;
+    struct txn_session *session;        /* NULL once ended; manager->waits */
+    struct wal_chain chain;             /* the owner's thread */
+    struct ssi_txn *ssi;                /* holds a reference; NULL below SERIALIZABLE */
+    struct version *entries;            /* newest first; entries_latch */
+    _Atomic uint32_t entries_latch;
+    struct version *locks;              /* its lock-only entries, newest first; the owner's thread */
+    struct chain *held;                 /* chains on which somebody waits for it; manager->waits */
+    struct txn *active_next, *active_prev;      /* manager->mutex */
+    struct txn *purge_next, *purge_prev;        /* committed, entries still needed; manager->commits */
+    bool queued;                        /* in that list */
+    bool buried;                        /* it let go of a tree or an overflow chain: see trees.c */
+    uint64_t ring_index;                /* where its commit stands in the ring */
+    bool sync_full;
+};
+
+enum version_kind { VERSION_INSERT, VERSION_UPDATE, VERSION_DELETE, VERSION_LOCK };
+
+/* One change: what stood there before it. */
+struct version {
+    struct version *older;              /* bucket latch */
+    struct txn *writer;                 /* constant */
+    struct chain *chain;                /* constant */
+    struct version *own_next, *own_prev;        /* in the writer's list; its entries_latch */
+    Lsn lsn;                            /* of the log record; a lock: the session's lock number */
+    uint32_t command;
+    uint8_t kind;                       /* enum version_kind */
+    bool before_present;                /* a live record stood there */
+    bool before_overflow;               /* `before` is a reference to an overflow chain */
+    bool reborn;                        /* an entry pruned below this one was a deletion */
+    bool claimed;                       /* taken off the writer's list to be freed; entries_latch */
+    uint32_t before_len;
+    uint8_t *moved_to;                  /* heap: the row's new key, NULL when none */
+    uint32_t moved_to_len;
+    uint32_t bytes;                     /* accounted */
+    uint8_t before[];
+};
+
+/* The entries of one key, newest first; a lock-only entry stays below its owner's writes. */
+struct chain {
+    struct chain *next;                 /* in the bucket */
+    uint64_t hash;
+    struct tree_info *info;
+    struct version *head;
+    uint32_t length, prune_at;
+    atomic_uint waiters;                /* changed under manager->waits, raised under the bucket latch too */
+    struct wait *first_wait, *last_wait;        /* manager->waits */
+    struct txn *holder;                 /* for whom the first waiter waits, NULL: it has been granted; manager->waits */
+    struct chain *held_next, *held_prev;
+    uint32_t key_len;
+    uint8_t key[];
+};
+
+struct bucket {
+    _Atomic uint32_t latch;
+    struct chain *first;
+};
+
+/* ---- waiting -------------------------------------------------------------------------------------- */
+
+enum wait_kind { WAIT_NONE, WAIT_ROW, WAIT_TABLE };
+
+/* A session's place in one queue.  All but `word` is guarded by manager->waits. */
+struct wait {
+    enum wait_kind kind;
+    struct txn_session *session;
+    struct wait *next, *prev;           /* in the queue */
+    bool granted;                       /* a row: it has the right of way; a table: it has the lock */
+    bool asleep;                        /* its thread waits: it has edges in the graph */
+    struct chain *chain;
+    struct table_lock *table;
+    enum txn_table_lock mode;
+    bool lock_only;                     /* a row: the holder has but a lock on it, which goes at *visible* */
+    _Atomic uint32_t word;              /* counts wake-ups */
+};
+
+/* A strong table lock or one that had to leave the fast path. */
+struct table_hold {
+    struct table_hold *next;            /* of the same table */
+    struct txn_session *session;
+    uint32_t count[9];                  /* per mode; 0 or 1 */
+};
+struct table_lock {
+    struct table_lock *next;            /* in the hash */
+    uint64_t table;
+    struct table_hold *holds;
+    struct wait *first_wait, *last_wait;
+};
+/* What a session holds, in the order in which it was acquired. */
+struct table_own {
+    uint64_t table;
+    uint64_t position;                  /* session->lock_position when acquired */
+    uint8_t mode;
+    bool fast;                          /* only noted here, not in the shared table */
+};
+
+/* ---- sessions ------------------------------------------------------------------------------------- */
+
+struct slot {
+    _Atomic CommitTs read_ts;           /* published snapshot; partner: snapshot__horizon */
+    atomic_bool in_use;
+    char pad[48];
+};
+
+struct end_call {
+    struct end_call *next;
+    void (*callback)(void *arg, bool committed, CommitTs ts);
+    void *arg;
+};
+
+struct txn_session {
+    struct txn_manager *manager;
+    struct slot *slot;
+    struct txn_session *next, *prev;    /* manager->mutex */
+    uint32_t number;
+
+    bool in_progress, read_only, deferrable, has_snapshot, in_statement;
+    enum txn_level level;
+    enum txn_sync sync;
+    CommitTs read_ts, dep_ts;
+    uint32_t command;
+    uint32_t open_scans;
+    struct txn *writer;                 /* NULL until the first write */
+    struct ssi_txn *ssi;                /* NULL: below SERIALIZABLE, or nothing needs recording */
+    bool doomed;                        /* a serialization failure was met: nothing but ROLLBACK goes on */
+    struct end_call *end_calls;
+    struct arena arena;                 /* of the transaction */
+
+    const char *statement;              /* read by others only while this session sleeps in a wait */
+    size_t statement_len;
+    uint64_t lock_timeout_us, deadline_ns;
+    atomic_bool cancel;
+    void (*on_wait)(void *arg, bool waiting);
+    void *on_wait_arg;
+    struct wait wait;
+    uint64_t visited;                   /* stamp of the last search for a cycle; manager->waits */
+
+    struct os_mutex fast_mutex;         /* RANK_LOCK_TABLE: guards own_locks against strong lockers */
+    struct table_own *own_locks;
+    size_t own_count, own_capacity;
+    uint64_t lock_position;
+
+    struct tree_info *tree_cache[TXN_TREE_CACHE];
+};
+
+/* ---- the manager ---------------------------------------------------------------------------------- */
+
+enum { TXN_STRONG_PARTITIONS = 1024, TXN_LOCK_HASH = 1024, TXN_TREE_HASH = 1024 };
+
+struct txn_manager {
+    struct store *store;
+    struct wal *wal;
+    struct txn_options options;
+    _Atomic TxnId next_txn;
+
+    _Atomic CommitTs visible_ts;        /* written under commits; release, partner: snapshot__take */
+    _Atomic CommitTs horizon;           /* highest ever announced; partner: snapshot__take (V2) */
+
+    struct os_mutex mutex;              /* RANK_TXN_MANAGER */
+    struct txn_session *sessions;
+    uint32_t next_number;
+    struct txn active;                  /* list head: writers in progress */
+    struct tree_info *_Atomic trees[TXN_TREE_HASH];     /* pushed under mutex, read without */
+    struct slot *_Atomic slots[TXN_SLOT_CHUNKS];
+    atomic_uint slot_chunks;
+    atomic_uint session_count;
+
+    struct bucket *buckets;
+    atomic_uint_fast64_t version_bytes;
+
+    struct os_mutex waits;              /* RANK_WAIT_QUEUE */
+    struct table_lock *table_locks[TXN_LOCK_HASH];
+    atomic_uint strong[TXN_STRONG_PARTITIONS];
+    uint64_t visit_stamp;
+
+    struct os_mutex commits;            /* RANK_COMMIT_ORDER */
+    _Atomic uint64_t *ring;             /* commit_ts << 2 | full << 1 | ready, by index modulo the ring's size */
+    _Atomic uint64_t ring_tail;         /* written inside wal_append_ordered only */
+    uint64_t ring_head;                 /* commits */
+    struct txn purge_list;              /* list head: committed writers with entries, oldest first; commits */
+
+    struct ssi *ssi;
+    struct purge *purge;
+    struct sequences *sequences;
+    struct btree *system_tree;          /* sequences */
+    TreeId system_tree_id;
+    struct tree_info *system_info;
+};
+
+/* ---- manager.c, session.c ------------------------------------------------------------------------- */
+
+struct tree_info *manager__tree(struct op *op, struct txn_manager *manager, TreeId id) MUST_CHECK;
+/* The same through the session's cache. */
+static inline struct tree_info *session__tree(struct op *op, struct txn_session *session, struct btree *tree)
+{
+    TreeId id = btree_id(tree);
+    struct tree_info **cached = &session->tree_cache[id % TXN_TREE_CACHE];
+    if (*cached == NULL || (*cached)->id != id) {
+        *cached = manager__tree(op, session->manager, id);
+    }
+    return *cached;
+}
+/* The session's writer, made at the first call. */
+int session__writer(struct op *op, struct txn_session *session, struct txn **writer) MUST_CHECK;
+struct txn *writer__new(struct op *op, struct txn_manager *manager, TxnId id) MUST_CHECK;
+void writer__activate(struct txn *txn);
+void writer__deactivate(struct txn *txn);
+void writer__unref(struct txn *txn);
+static inline void writer__ref(struct txn *txn)
+{
+    atomic_fetch_add_explicit(&txn->references, 1, memory_order_relaxed);
+}
+static inline CommitTs writer__ts(const struct txn *txn)
+{
+    return atomic_load_explicit(&((struct txn *)txn)->commit_ts, memory_order_acquire);
+}
+int system_tree__open(struct op *op, struct txn_manager *manager) MUST_CHECK;
+
+/* ---- snapshot.c ----------------------------------------------------------------------------------- */
+
+void snapshot__take(struct txn_session *session);
+void snapshot__drop(struct txn_session *session);
+/* min(visible_ts, oldest published snapshot), announced first (V2). */
+CommitTs snapshot__horizon(struct txn_manager *manager);
+/* All published snapshots, sorted, for pruning; at most `capacity`, and false when there are more. */
+bool snapshot__list(struct txn_manager *manager, CommitTs *list, size_t capacity, size_t *count, CommitTs *visible);
+int slot__acquire(struct op *op, struct txn_manager *manager, struct slot **slot) MUST_CHECK;
+
+/* ---- version.c ------------------------------------------------------------------------------------ */
+
+/* Who looks: which entries are visible. */
+struct view {
+    struct txn *own;
+    CommitTs read_ts;
+    uint32_t command;
+};
+
+struct resolved {
+    bool present;
+    bool copied;                        /* value was copied from an entry into the arena */
+    bool overflow;
+    struct bytes value;
+    struct ssi_txn *newer;              /* writer of the oldest version that the view does not see: a reference, or NULL */
+};
+
+static inline uint64_t version__hash(TreeId tree, struct bytes key)
+{
+    return hash_bytes(key.data, key.len, tree);
+}
+struct bucket *version__lock(struct txn_manager *manager, uint64_t hash);
+void version__unlock(struct bucket *bucket);
+struct chain *version__find(struct bucket *bucket, uint64_t hash, const struct tree_info *info, struct bytes key);
+struct chain *version__new_chain(struct op *op, struct tree_info *info, uint64_t hash, struct bytes key) MUST_CHECK;
+void version__add_chain(struct bucket *bucket, struct chain *chain);
+/* Frees the chain when it has neither entries nor waiters. */
+void version__drop_chain(struct bucket *bucket, struct chain *chain);
+/* The entry of a change of `before`; not yet on a chain. */
+struct version *version__new(struct op *op, struct txn *writer, uint8_t kind, uint32_t command,
+                             const struct btree_record *before, struct bytes moved_to) MUST_CHECK;
+void version__discard(struct version *entry);           /* one that never was on a chain */
+void version__push(struct txn_manager *manager, struct bucket *bucket, struct chain *chain, struct version *entry);
+/* Off the chain and freed; the bucket latch is held, the entry is off its writer's list. */
+void version__remove(struct txn_manager *manager, struct bucket *bucket, struct version *entry);
+void version__unlist(struct version *entry);
+/* Must the record be looked up at all? */
+static inline bool version__interesting(const struct tree_info *info, const struct btree_record *record)
+{
+    return atomic_load_explicit(&((struct tree_info *)info)->entries, memory_order_acquire) > 0 &&
+           ((record->flags & BTREE_VERSIONED) ||
+            atomic_load_explicit(&((struct tree_info *)info)->recovered, memory_order_acquire) > 0);
+}
+/* What the view sees of the record; called under the leaf's latch. */
+int version__resolve(struct op *op, struct txn_manager *manager, struct tree_info *info, const struct view *view,
+                     const struct btree_record *record, struct arena *arena, struct resolved *out) MUST_CHECK;
+void version__prune(struct txn_manager *manager, struct bucket *bucket, struct chain *chain);
+/* Frees the entries of a writer that everybody sees. */
+void version__purge_writer(struct txn *txn);
+/* Purges committed writers up to the horizon. */
+void version__purge_committed(struct txn_manager *manager, CommitTs horizon);
+/* store_hooks.undone */
+uint8_t version__undone(void *context, TxnId txn, TreeId tree, struct bytes key, Lsn undone_lsn);
+bool version__has_chain(struct txn_manager *manager, const struct tree_info *info, struct bytes key);
+
+/* ---- wait.c --------------------------------------------------------------------------------------- */
+
+/* Under the chain's bucket latch: enqueues the session behind those who wait there.  False when the holder
+ * has ended meanwhile: look again. */
+bool wait__enqueue_row(struct txn_session *session, struct chain *chain, struct txn *holder, bool lock_only);
+/* May the session take the free row now, or do others wait before it? Bucket latch held. */
+bool wait__has_way(struct txn_session *session, struct chain *chain);
+/* The session has put an entry on the chain: those who wait there wait for it from now on. Bucket latch held. */
+void wait__took_row(struct txn_session *session, struct chain *chain);
+/* Sleeps until granted, after a search for a deadlock.  On failure the place in the queue is given up. */
+int wait__sleep(struct op *op, struct txn_session *session) MUST_CHECK;
+/* Gives up a place or a right of way, if the session has one. */
+void wait__leave(struct txn_session *session);
+/* Ordered or undone: who waits for the writer's entries may go on.  locks_too: for lock-only entries also. */
+void wait__release_writer(struct txn *txn, bool locks_too);
+/* An entry went from the chain: its first waiter may go on. Bucket latch held. */
+void wait__release_chain(struct txn_manager *manager, struct chain *chain);
+void wait__interrupt(struct txn_session *session);
+
+/* ---- tablelock.c ---------------------------------------------------------------------------------- */
+
+void tablelock__release(struct txn_session *session, uint64_t position);
+/* manager->waits held: calls visit for each session that the waiting one must wait for; stops when it returns true. */
+bool tablelock__blockers(struct wait *wait, bool (*visit)(void *arg, struct txn_session *blocker), void *arg);
+/* manager->waits held: the wait is taken out of its queue and those behind it are looked at again. */
+void tablelock__leave(struct txn_manager *manager, struct wait *wait);
+const char *tablelock__mode_name(enum txn_table_lock mode);
+
+/* ---- commit.c ------------------------------------------------------------------------------------- */
+
+/* Advances visible_ts over the ring, and flushes if need be until ts is visible. */
+int commit__await_visible(struct op *op, struct txn_manager *manager, CommitTs ts) MUST_CHECK;
+void commit__release_row_locks(struct txn_session *session, uint64_t position);
+void commit__depend(struct txn_session *session, CommitTs ts);
+/* Undoes the writer's log chain and records that in the log; false when the log is broken. */
+bool commit__undo(struct txn *txn);
+
+/* ---- purge.c, trees.c, loser.c, sequence.c ---------------------------------------------------- */
+
+int purge__open(struct op *op, struct txn_manager *manager) MUST_CHECK;
+int purge__start(struct op *op, struct txn_manager *manager) MUST_CHECK;
+void purge__close(struct txn_manager *manager);
+/* A ghost that nobody may need any more; called with latches held, never fails, may forget. */
+void purge__ghost(struct txn_manager *manager, struct tree_info *info, struct bytes key);
+/* Frees what dead transactions have buried. */
+int trees__free_graves(struct op *op, struct txn_manager *manager) MUST_CHECK;
+int loser__adopt(struct op *op, struct txn_manager *manager) MUST_CHECK;
+/* Rolls back one loser; *more tells whether others are left. */
+int loser__roll_back_one(struct op *op, struct txn_manager *manager, bool *more) MUST_CHECK;
+int sequence__open(struct op *op, struct txn_manager *manager) MUST_CHECK;
+void sequence__close(struct txn_manager *manager);
+
+/* A change of a record inside the session's transaction, for what txn/ keeps in trees itself. */
+int write__internal(struct op *op, struct txn_session *session, struct btree *tree, enum btree_change_kind kind,
+                    struct bytes key, struct bytes value) MUST_CHECK;
+
+#endif

@@ -1,0 +1,499 @@
+/*
+ * version.c -- the version store: what stood in a record before it was changed, as long as somebody may ask.
+ *
+ * The page holds the newest version, committed or not.  Each change leaves an entry with the image that it replaced, on
+ * the chain of its (tree, key), newest first:
+ *
+ *      page:  k = "c"                                (flag VERSIONED: look there)
+ *      chain: [writer 9, in progress, before "b"] -> [writer 7, committed at 310, before "a"]
+ *
+ *      a snapshot at 300 undoes both in thought and reads "a"; one at 320 reads "b"; writer 9 itself reads "c".
+ *
+ * So reading is: begin with the record; as long as the newest remaining entry is not visible to me, take its before-image.
+ * An uncommitted entry at the head is at the same time the row's lock.  Explicit row locks are entries that changed
+ * nothing; readers pass over them.
+ *
+ * An entry can go once every snapshot sees its writer (purge), or when no snapshot lies between it and the next older
+ * one (pruning): a snapshot that sees neither undoes the older one too, and lands at the same image.
+ *
+ * V1  A record is resolved against its chain under the leaf's latch; entries of writes are pushed, and popped by
+ *     rollback, under its exclusive latch.  Purge takes entries away without it, but only such as change no answer.
+ * V2  The chain is guarded by the latch of its bucket; before-images are copied out under it.
+ * V3  An entry is freed by whoever takes it off its writer's list (entries_latch): pruning or purge, never both.
+ * V4  The hint on the record is set with the change and never relied on while losers of a restart are about, whose records
+ *     may have lost it.
+ *
+ * Follows Neumann, Mühlbauer, Kemper (SIGMOD 2015), Freitag, Kemper, Neumann (VLDB 2022) and, for pruning, Böttcher et
+ * al. (VLDB 2019); unlike them the commit stamp is not written into each entry but asked of the writer.
+ */
+#include "txn/ssi.h"
+#include "txn/txn_int.h"
+
+/* ---- latches -------------------------------------------------------------------------------------- */
+
+static void spin_lock(_Atomic uint32_t *latch)
+{
+    for (unsigned spins = 0; atomic_exchange_explicit(latch, 1, memory_order_acquire) != 0;) {
+        if (++spins < 64) {
+            os_pause();
+        } else {
+            os_yield();
+        }
+    }
+}
+
+static void spin_unlock(_Atomic uint32_t *latch)
+{
+    atomic_store_explicit(latch, 0, memory_order_release);
+}
+
+struct bucket *version__lock(struct txn_manager *manager, uint64_t hash)
+{
+    struct bucket *bucket = &manager->buckets[hash & (TXN_BUCKETS - 1)];
+
+    RANK_ENTER(RANK_VERSION_BUCKET);
+    spin_lock(&bucket->latch);
+    return bucket;
+}
+
+void version__unlock(struct bucket *bucket)
+{
+    spin_unlock(&bucket->latch);
+    RANK_LEAVE(RANK_VERSION_BUCKET);
+}
+
+/* ---- chains --------------------------------------------------------------------------------------- */
+
+struct chain *version__find(struct bucket *bucket, uint64_t hash, const struct tree_info *info, struct bytes key)
+{
+    for (struct chain *chain = bucket->first; chain != NULL; chain = chain->next) {
+        if (chain->hash == hash && chain->info == info && chain->key_len == key.len &&
+            memcmp(chain->key, key.data, key.len) == 0) {
+            return chain;
+        }
+    }
+    return NULL;
+}
+
+struct chain *version__new_chain(struct op *op, struct tree_info *info, uint64_t hash, struct bytes key)
+{
+    struct chain *chain = mem_alloc(sizeof(*chain) + key.len);
+
+    if (chain == NULL) {
+        op_out_of_memory(op);
+        return NULL;
+    }
+    memset(chain, 0, sizeof(*chain));
+    chain->info = info;
+    chain->hash = hash;
+    chain->prune_at = 4;
+    chain->key_len = (uint32_t)key.len;
+    if (key.len > 0) {
+        memcpy(chain->key, key.data, key.len);
+    }
+    return chain;
+}
+
+void version__add_chain(struct bucket *bucket, struct chain *chain)
+{
+    chain->next = bucket->first;
+    bucket->first = chain;
+}
+
+void version__drop_chain(struct bucket *bucket, struct chain *chain)
+{
+    if (chain->head != NULL || atomic_load_explicit(&chain->waiters, memory_order_acquire) > 0) {
+        return;
+    }
+    struct chain **at = &bucket->first;
+    while (*at != chain) {
+        at = &(*at)->next;
+    }
+    *at = chain->next;
+    mem_free(chain);
+}
+
+/* ---- entries -------------------------------------------------------------------------------------- */
+
+struct version *version__new(struct op *op, struct txn *writer, uint8_t kind, uint32_t command,
+                             const struct btree_record *before, struct bytes moved_to)
+{
+    bool present = before != NULL && !(before->flags & BTREE_GHOST) && kind != VERSION_LOCK;
+    size_t len = present ? before->value.len : 0;
+    struct version *entry = mem_alloc(sizeof(*entry) + len);
+
+    if (entry == NULL) {
+        op_out_of_memory(op);
+        return NULL;
+    }
+    memset(entry, 0, sizeof(*entry));
+    entry->writer = writer;
+    entry->kind = kind;
+    entry->command = command;
+    entry->before_present = present;
+    entry->before_overflow = present && (before->flags & BTREE_OVERFLOW);
+    entry->before_len = (uint32_t)len;
+    if (len > 0) {
+        memcpy(entry->before, before->value.data, len);
+    }
+    if (moved_to.data != NULL) {
+        entry->moved_to = mem_alloc(moved_to.len + 1);
+        if (entry->moved_to == NULL) {
+            mem_free(entry);
+            op_out_of_memory(op);
+            return NULL;
+        }
+        memcpy(entry->moved_to, moved_to.data, moved_to.len);
+        entry->moved_to_len = (uint32_t)moved_to.len;
+    }
+    entry->bytes = (uint32_t)(sizeof(*entry) + len + entry->moved_to_len);
+    return entry;
+}
+
+void version__discard(struct version *entry)
+{
+    if (entry != NULL) {
+        mem_free(entry->moved_to);
+        mem_free(entry);
+    }
+}
+
+static void list_entry(struct version *entry)
+{
+    struct txn *writer = entry->writer;
+
+    if (entry->kind == VERSION_LOCK) {
+        entry->own_next = writer->locks;
+        writer->locks = entry;
+        return;
+    }
+    spin_lock(&writer->entries_latch);
+    entry->own_next = writer->entries;
+    entry->own_prev = NULL;
+    if (writer->entries != NULL) {
+        writer->entries->own_prev = entry;
+    }
+    writer->entries = entry;
+    spin_unlock(&writer->entries_latch);
+}
+
+/* True when the caller may free it (V3). */
+static bool claim(struct version *entry)
+{
+    struct txn *writer = entry->writer;
+
+    spin_lock(&writer->entries_latch);
+    bool mine = !entry->claimed;
+    if (mine) {
+        entry->claimed = true;
+        if (entry->own_next != NULL) {
+            entry->own_next->own_prev = entry->own_prev;
+        }
+        if (entry->own_prev != NULL) {
+            entry->own_prev->own_next = entry->own_next;
+        } else {
+            writer->entries = entry->own_next;
+        }
+    }
+    spin_unlock(&writer->entries_latch);
+    return mine;
+}
+
+void version__unlist(struct version *entry)
+{
+    claim(entry);
+}
+
+void version__push(struct txn_manager *manager, struct bucket *bucket, struct chain *chain, struct version *entry)
+{
+    entry->chain = chain;
+    entry->older = chain->head;
+    chain->head = entry;
+    chain->length++;
+    writer__ref(entry->writer);
+    list_entry(entry);
+    atomic_fetch_add_explicit(&chain->info->entries, 1, memory_order_release);
+    if (entry->writer->recovered) {
+        atomic_fetch_add_explicit(&chain->info->recovered, 1, memory_order_release);
+    }
+    atomic_fetch_add_explicit(&manager->version_bytes, entry->bytes, memory_order_relaxed);
+    if (chain->length >= chain->prune_at) {
+        version__prune(manager, bucket, chain);
+        chain->prune_at = chain->length * 2 < 4 ? 4 : chain->length * 2;
+    }
+}
+
+void version__remove(struct txn_manager *manager, struct bucket *bucket, struct version *entry)
+{
+    struct chain *chain = entry->chain;
+    struct version **at = &chain->head;
+
+    while (*at != entry) {
+        at = &(*at)->older;
+    }
+    *at = entry->older;
+    chain->length--;
+    atomic_fetch_sub_explicit(&chain->info->entries, 1, memory_order_release);
+    if (entry->writer->recovered) {
+        atomic_fetch_sub_explicit(&chain->info->recovered, 1, memory_order_release);
+    }
+    atomic_fetch_sub_explicit(&manager->version_bytes, entry->bytes, memory_order_relaxed);
+    version__drop_chain(bucket, chain);
+    writer__unref(entry->writer);
+    mem_free(entry->moved_to);
+    mem_free(entry);
+}
+
+/* ---- reading -------------------------------------------------------------------------------------- */
+
+static bool is_visible(const struct version *entry, const struct view *view)
+{
+    if (entry->writer == view->own) {
+        return entry->command < view->command;
+    }
+    CommitTs ts = writer__ts(entry->writer);
+    return ts != 0 && ts <= view->read_ts;
+}
+
+static int copy_before(struct op *op, const struct version *entry, struct arena *arena, struct resolved *out)
+{
+    out->present = entry->before_present;
+    out->overflow = entry->before_overflow;
+    out->copied = true;
+    out->value = (struct bytes){ NULL, entry->before_len };
+    if (!entry->before_present) {
+        return 0;
+    }
+    uint8_t *copy = arena_alloc(arena, entry->before_len + 1);
+    if (copy == NULL) {
+        return op_out_of_memory(op);
+    }
+    memcpy(copy, entry->before, entry->before_len);
+    out->value.data = copy;
+    return 0;
+}
+
+static int resolve_chain(struct op *op, const struct view *view, const struct chain *chain, struct arena *arena,
+                         struct resolved *out)
+{
+    const struct version *hidden = NULL;
+
+    for (const struct version *entry = chain->head; entry != NULL; entry = entry->older) {
+        if (entry->kind == VERSION_LOCK) {
+            continue;
+        }
+        if (is_visible(entry, view)) {
+            break;
+        }
+        hidden = entry;
+    }
+    if (hidden == NULL) {
+        return 0;
+    }
+    if (hidden->writer != view->own && hidden->writer->ssi != NULL) {
+        out->newer = hidden->writer->ssi;
+        ssi__ref(out->newer);
+    }
+    return copy_before(op, hidden, arena, out);
+}
+
+int version__resolve(struct op *op, struct txn_manager *manager, struct tree_info *info, const struct view *view,
+                     const struct btree_record *record, struct arena *arena, struct resolved *out)
+{
+    int rc = 0;
+
+    out->present = !(record->flags & BTREE_GHOST);
+    out->overflow = (record->flags & BTREE_OVERFLOW) != 0;
+    out->value = record->value;
+    out->copied = false;
+    out->newer = NULL;
+    if (!version__interesting(info, record)) {
+        if (!out->present && atomic_load_explicit(&info->entries, memory_order_relaxed) == 0) {
+            purge__ghost(manager, info, record->key);
+        }
+        return 0;
+    }
+    uint64_t hash = version__hash(info->id, record->key);
+    struct bucket *bucket = version__lock(manager, hash);
+    struct chain *chain = version__find(bucket, hash, info, record->key);
+    if (chain != NULL) {
+        rc = resolve_chain(op, view, chain, arena, out);
+    }
+    version__unlock(bucket);
+    if (chain == NULL && !out->present) {
+        purge__ghost(manager, info, record->key);
+    }
+    return rc;
+}
+
+bool version__has_chain(struct txn_manager *manager, const struct tree_info *info, struct bytes key)
+{
+    if (atomic_load_explicit(&((struct tree_info *)info)->entries, memory_order_acquire) == 0) {
+        return false;
+    }
+    uint64_t hash = version__hash(info->id, key);
+    struct bucket *bucket = version__lock(manager, hash);
+    bool found = version__find(bucket, hash, info, key) != NULL;
+    version__unlock(bucket);
+    return found;
+}
+
+/* ---- pruning and purge ---------------------------------------------------------------------------- */
+
+enum { PRUNE_SNAPSHOTS = 256 };
+
+/* Is there a snapshot with from <= read_ts < to?  list: sorted; every later snapshot is >= visible >= to. */
+static bool snapshot_between(const CommitTs *list, size_t count, CommitTs from, CommitTs to)
+{
+    size_t low = 0, high = count;
+
+    while (low < high) {
+        size_t middle = (low + high) / 2;
+        if (list[middle] < from) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low < count && list[low] < to;
+}
+
+static void inherit(struct version *newer, struct version *gone)
+{
+    if (gone->kind == VERSION_DELETE || gone->reborn) {
+        newer->reborn = true;
+        if (newer->moved_to == NULL) {
+            newer->moved_to = gone->moved_to;
+            newer->moved_to_len = gone->moved_to_len;
+            gone->moved_to = NULL;
+        }
+    }
+}
+
+/* Drops the committed entries below the head between which no snapshot lies. */
+void version__prune(struct txn_manager *manager, struct bucket *bucket, struct chain *chain)
+{
+    CommitTs list[PRUNE_SNAPSHOTS], visible;
+    size_t count;
+
+    if (!snapshot__list(manager, list, PRUNE_SNAPSHOTS, &count, &visible)) {
+        return;
+    }
+    struct version *newer = chain->head;
+    for (struct version *entry = newer->older, *next; entry != NULL; entry = next) {
+        next = entry->older;
+        if (entry->kind == VERSION_LOCK) {
+            continue;
+        }
+        struct version *older = next;
+        while (older != NULL && older->kind == VERSION_LOCK) {
+            older = older->older;
+        }
+        CommitTs to = writer__ts(entry->writer);
+        CommitTs from = older != NULL ? writer__ts(older->writer) : 0;
+        bool settled = to != 0 && to <= visible && newer->kind != VERSION_LOCK;
+        if (settled && !snapshot_between(list, count, from, to) && claim(entry)) {
+            inherit(newer, entry);
+            version__remove(manager, bucket, entry);
+        } else {
+            newer = entry;
+        }
+    }
+}
+
+static struct version *pop_own(struct txn *txn)
+{
+    spin_lock(&txn->entries_latch);
+    struct version *entry = txn->entries;
+    if (entry != NULL) {
+        entry->claimed = true;
+        txn->entries = entry->own_next;
+        if (entry->own_next != NULL) {
+            entry->own_next->own_prev = NULL;
+        }
+    }
+    spin_unlock(&txn->entries_latch);
+    return entry;
+}
+
+void version__purge_writer(struct txn *txn)
+{
+    struct txn_manager *manager = txn->manager;
+    struct version *entry;
+
+    while ((entry = pop_own(txn)) != NULL) {
+        struct chain *chain = entry->chain;
+        bool deleted = entry->kind == VERSION_DELETE;
+        struct tree_info *info = chain->info;
+        struct bucket *bucket = version__lock(manager, chain->hash);
+        if (deleted && entry == chain->head) {
+            purge__ghost(manager, info, (struct bytes){ chain->key, chain->key_len });
+        }
+        version__remove(manager, bucket, entry);
+        version__unlock(bucket);
+    }
+}
+
+void version__purge_committed(struct txn_manager *manager, CommitTs horizon)
+{
+    for (;;) {
+        os_mutex_lock(&manager->commits);
+        struct txn *txn = manager->purge_list.purge_next;
+        if (txn == &manager->purge_list || writer__ts(txn) > horizon) {
+            os_mutex_unlock(&manager->commits);
+            return;
+        }
+        writer__ref(txn);
+        txn->purge_next->purge_prev = txn->purge_prev;
+        txn->purge_prev->purge_next = txn->purge_next;
+        txn->queued = false;
+        os_mutex_unlock(&manager->commits);
+        bool buried = txn->buried;
+        version__purge_writer(txn);
+        writer__unref(txn);
+        if (buried) {
+            writer__unref(txn);     /* the list's own (trees.c, D2) */
+        }
+    }
+}
+
+/* ---- rollback ------------------------------------------------------------------------------------- */
+
+/* The record of `key` is as it was before this entry; under the leaf's exclusive latch. */
+uint8_t version__undone(void *context, TxnId id, TreeId tree, struct bytes key, Lsn undone_lsn)
+{
+    struct txn_manager *manager = context;
+    uint8_t flags = 0;
+    struct tree_info *info;
+
+    for (info = atomic_load(&manager->trees[hash_u64(tree) % TXN_TREE_HASH]); info != NULL && info->id != tree; info = info->next) {
+    }
+    if (info == NULL || atomic_load_explicit(&info->entries, memory_order_acquire) == 0) {
+        return 0;
+    }
+    uint64_t hash = version__hash(tree, key);
+    struct bucket *bucket = version__lock(manager, hash);
+    struct chain *chain = version__find(bucket, hash, info, key);
+    struct version *entry = chain != NULL ? chain->head : NULL;
+    while (entry != NULL && (entry->writer->id != id || entry->lsn != undone_lsn || entry->kind == VERSION_LOCK)) {
+        entry = entry->older;
+    }
+    if (entry != NULL && claim(entry)) {
+        bool last = chain->length == 1;
+        if (!entry->before_present && last) {
+            purge__ghost(manager, info, key);
+        }
+        flags = last ? 0 : BTREE_VERSIONED;
+        if (atomic_load_explicit(&chain->waiters, memory_order_relaxed) > 0) {
+            struct version *below = entry->older;
+            if (below == NULL || below->writer != entry->writer) {
+                wait__release_chain(manager, chain);
+            }
+        }
+        version__remove(manager, bucket, entry);
+    } else if (chain != NULL) {
+        flags = BTREE_VERSIONED;
+    }
+    version__unlock(bucket);
+    return flags;
+}

@@ -1,0 +1,535 @@
+/*
+ * write.c -- insert, update, delete and lock of one record: who may, who waits, who has lost.
+ *
+ * Every write is one call of btree_change.  Under the leaf's exclusive latch `judge` looks at the record and at the head of its
+ * chain and decides:
+ *
+ *      head in progress, another's    wait for it to go, without latches, then look again
+ *      others queue for the row       queue behind them
+ *      head committed after `seen`    first updater wins: REPEATABLE READ and above fail with 40001, READ COMMITTED
+ *                                     gets the newest version to evaluate its condition on, or hears that the row is gone
+ *      else                           change it, and push an entry with what stood there
+ *
+ * The entry is pushed in `applied`, under the same latch as the change, so nobody ever meets the one without the other.
+ *
+ * F1  A write never overwrites an uncommitted change of another.
+ * F2  At REPEATABLE READ and above a write never overwrites a version that its snapshot does not see.
+ * F3  What a transaction built on before it was visible is noted in dep_ts before the latch is released.
+ * F4  A serialization failure dooms the transaction, and is reported only once the commit it lost to is visible, so that a
+ *     retry sees that commit.
+ */
+#include "txn/ssi.h"
+#include "txn/txn_int.h"
+
+enum write_verdict { VERDICT_GO, VERDICT_WAIT, VERDICT_ANSWER, VERDICT_LOST_UPDATE, VERDICT_LOST_DELETE,
+                     VERDICT_LOST_DEPENDENCY };
+
+struct write_call {
+    struct txn_session *session;
+    struct txn *writer;
+    struct tree_info *info;
+    struct btree *tree;
+    uint8_t kind;                   /* enum version_kind */
+    bool internal;                  /* txn/'s own records: no first-updater-wins */
+    bool had_read;                  /* SERIALIZABLE insert: the transaction had looked for this key before */
+    uint64_t hash;
+    struct bytes key, moved_to;
+    CommitTs seen;
+    struct txn_outcome *outcome;
+
+    enum write_verdict verdict;
+    CommitTs lost_to;
+    struct chain *chain;            /* found, under the leaf latch; or made, and not yet in its bucket */
+    bool chain_is_new;
+    struct version *entry;          /* ready to be pushed */
+    struct bytes newest_reference;  /* outcome->newest must be read from this overflow chain */
+    Lsn lsn;
+};
+
+/* ---- judging -------------------------------------------------------------------------------------- */
+
+/* The newest entry that is a change, and whether anybody else's lock stands above it or alone. */
+static struct version *newest_write(struct version *head)
+{
+    while (head != NULL && head->kind == VERSION_LOCK) {
+        head = head->older;
+    }
+    return head;
+}
+
+static struct txn *blocking_writer(const struct write_call *call, struct chain *chain, bool *lock_only)
+{
+    *lock_only = false;
+    for (struct version *entry = chain->head; entry != NULL; entry = entry->older) {
+        if (entry->writer == call->writer) {
+            return NULL;
+        }
+        if (entry->kind != VERSION_LOCK) {
+            return writer__ts(entry->writer) == 0 ? entry->writer : NULL;
+        }
+        if (!atomic_load_explicit(&entry->writer->ended, memory_order_acquire)) {
+            *lock_only = true;
+            return entry->writer;
+        }
+    }
+    return NULL;
+}
+
+/* The newest committed version goes to the caller: for a duplicate's message, or for re-evaluation. */
+static int answer_newest(struct op *op, struct write_call *call, const struct btree_record *record, CommitTs ts)
+{
+    struct txn_outcome *outcome = call->outcome;
+
+    uint8_t *copy = op_alloc(op, record->value.len + 1);
+    if (copy == NULL) {
+        return OP_FAILED;
+    }
+    memcpy(copy, record->value.data, record->value.len);
+    struct bytes value = { copy, record->value.len };
+    if (record->flags & BTREE_OVERFLOW) {
+        call->newest_reference = value;
+    } else {
+        outcome->newest = value;
+    }
+    outcome->newest_ts = ts > call->session->read_ts ? ts : call->session->read_ts;
+    return 0;
+}
+
+static int answer_gone(struct op *op, struct write_call *call, const struct version *deletion)
+{
+    call->outcome->result = TXN_GONE;
+    call->verdict = VERDICT_ANSWER;
+    if (deletion != NULL && deletion->moved_to != NULL) {
+        uint8_t *copy = op_alloc(op, deletion->moved_to_len + 1);
+        if (copy == NULL) {
+            return OP_FAILED;
+        }
+        memcpy(copy, deletion->moved_to, deletion->moved_to_len);
+        call->outcome->moved_to = (struct bytes){ copy, deletion->moved_to_len };
+    }
+    return 0;
+}
+
+/* The row was changed by a commit that the caller has not seen. */
+static int judge_changed(struct op *op, struct write_call *call, const struct btree_record *record,
+                         struct version *newest)
+{
+    struct txn_session *session = call->session;
+    CommitTs ts = writer__ts(newest->writer);
+    const struct version *deletion = NULL;
+
+    commit__depend(session, ts);
+    for (const struct version *entry = newest; entry != NULL; entry = entry->older) {
+        if (entry->kind == VERSION_LOCK) {
+            continue;
+        }
+        if (writer__ts(entry->writer) <= call->seen) {
+            break;
+        }
+        if (entry->kind == VERSION_DELETE || entry->reborn) {
+            deletion = entry;
+        }
+    }
+    if (session->level != TXN_READ_COMMITTED) {
+        call->lost_to = ts;
+        call->verdict = deletion != NULL ? VERDICT_LOST_DELETE : VERDICT_LOST_UPDATE;
+        return 0;
+    }
+    if (deletion != NULL) {
+        return answer_gone(op, call, deletion);
+    }
+    call->outcome->result = TXN_CHANGED;
+    call->verdict = VERDICT_ANSWER;
+    return answer_newest(op, call, record, ts);
+}
+
+/* Update, delete and lock: the row must be live, and as the caller saw it. */
+static int judge_existing(struct op *op, struct write_call *call, const struct btree_record *record,
+                          struct version *newest)
+{
+    bool live = record != NULL && !(record->flags & BTREE_GHOST);
+
+    if (newest != NULL && newest->writer == call->writer) {
+        if (newest->command >= call->session->command || !live) {
+            call->outcome->result = TXN_SELF_CHANGED;
+            call->verdict = VERDICT_ANSWER;
+        }
+        return 0;
+    }
+    if (newest != NULL && !call->internal && writer__ts(newest->writer) > call->seen) {
+        return judge_changed(op, call, record, newest);
+    }
+    return live ? 0 : answer_gone(op, call, NULL);
+}
+
+/* Insert: the key must be free, and must not have been taken away from under the snapshot. */
+static int judge_new(struct op *op, struct write_call *call, const struct btree_record *record, struct version *newest)
+{
+    struct txn_session *session = call->session;
+    bool live = record != NULL && !(record->flags & BTREE_GHOST);
+    CommitTs ts = newest != NULL && newest->writer != call->writer ? writer__ts(newest->writer) : 0;
+
+    if (ts > session->read_ts) {
+        commit__depend(session, ts);
+    }
+    if (live) {
+        call->outcome->result = TXN_DUPLICATE;
+        call->verdict = VERDICT_ANSWER;
+        if (session->level == TXN_SERIALIZABLE && ts > session->read_ts) {
+            /* Nothing that follows can be right; if it had looked for the key, not even this answer is. */
+            session->doomed = true;
+            if (call->had_read) {
+                call->verdict = VERDICT_LOST_DEPENDENCY;
+                call->lost_to = ts;
+                return 0;
+            }
+        }
+        return answer_newest(op, call, record, ts);
+    }
+    if (ts > session->read_ts && session->level != TXN_READ_COMMITTED && !call->internal) {
+        /* Deleted by a concurrent transaction: was it there for us? */
+        const struct version *hidden = newest;
+        for (const struct version *entry = newest; entry != NULL; entry = entry->older) {
+            if (entry->kind != VERSION_LOCK && writer__ts(entry->writer) <= session->read_ts) {
+                break;
+            }
+            hidden = entry->kind != VERSION_LOCK ? entry : hidden;
+        }
+        if (hidden->before_present && hidden->writer != call->writer) {
+            call->verdict = VERDICT_LOST_DELETE;
+            call->lost_to = ts;
+        }
+    }
+    return 0;
+}
+
+static int prepare_entry(struct op *op, struct write_call *call, const struct btree_record *record, struct chain *chain)
+{
+    version__discard(call->entry);
+    call->entry = NULL;
+    if (call->chain_is_new) {
+        mem_free(call->chain);
+        call->chain_is_new = false;
+    }
+    call->chain = chain;
+    if (chain == NULL) {
+        call->chain = version__new_chain(op, call->info, call->hash, call->key);
+        if (call->chain == NULL) {
+            return OP_FAILED;
+        }
+        call->chain_is_new = true;
+    }
+    call->entry = version__new(op, call->writer, call->kind, call->session->command, record, call->moved_to);
+    return call->entry != NULL ? 0 : OP_FAILED;
+}
+
+/* With the bucket latch held: decides, and when it must wait, enqueues. */
+static int decide(struct op *op, struct write_call *call, const struct btree_record *record, struct chain *chain)
+{
+    struct txn_session *session = call->session;
+    struct version *newest = NULL;
+
+    call->verdict = VERDICT_GO;
+    if (chain != NULL) {
+        bool lock_only, own = chain->head != NULL && chain->head->writer == call->writer;
+        struct txn *blocker = blocking_writer(call, chain, &lock_only);
+        if (blocker != NULL || (!own && !wait__has_way(session, chain))) {
+            if (wait__enqueue_row(session, chain, blocker, lock_only)) {
+                call->verdict = VERDICT_WAIT;
+                return 0;
+            }
+        }
+        newest = newest_write(chain->head);
+    }
+    return call->kind == VERSION_INSERT ? judge_new(op, call, record, newest) : judge_existing(op, call, record, newest);
+}
+
+/* The hidden work of F1: between looking at the head and enqueueing it may have committed; then look again. */
+static int judge_record(struct op *op, struct write_call *call, const struct btree_record *record)
+{
+    struct txn_session *session = call->session;
+    struct bucket *bucket = version__lock(session->manager, call->hash);
+    struct chain *chain = NULL;
+
+    if (atomic_load_explicit(&call->info->entries, memory_order_acquire) > 0) {
+        chain = version__find(bucket, call->hash, call->info, call->key);
+    }
+    int rc = decide(op, call, record, chain);
+    if (rc == 0 && call->verdict == VERDICT_GO) {
+        rc = prepare_entry(op, call, record, chain);
+    }
+    version__unlock(bucket);
+    return rc;
+}
+
+static int judge(void *arg, struct op *op, const struct btree_record *before, struct btree_change *change, bool *apply)
+{
+    struct write_call *call = arg;
+
+    *apply = false;
+    if (judge_record(op, call, before) != 0) {
+        return OP_FAILED;
+    }
+    if (call->verdict == VERDICT_GO) {
+        if (before != NULL && (before->flags & (BTREE_OVERFLOW | BTREE_GHOST)) == BTREE_OVERFLOW) {
+            call->writer->buried = true;
+        }
+        *apply = true;
+    }
+    return 0;
+}
+
+static void push_entry(struct write_call *call)
+{
+    struct txn_manager *manager = call->session->manager;
+    struct bucket *bucket = version__lock(manager, call->hash);
+
+    call->entry->lsn = call->lsn;
+    if (call->chain_is_new) {
+        version__add_chain(bucket, call->chain);
+        call->chain_is_new = false;
+    }
+    version__push(manager, bucket, call->chain, call->entry);
+    wait__took_row(call->session, call->chain);
+    call->entry = NULL;
+    version__unlock(bucket);
+}
+
+static void applied(void *arg, Lsn lsn, const struct btree_record *now)
+{
+    struct write_call *call = arg;
+
+    call->lsn = lsn;
+    push_entry(call);
+}
+
+/* ---- one write ------------------------------------------------------------------------------------ */
+
+/* The commit that it lost to must be visible before the client hears of it (F4). */
+static int fail_lost(struct op *op, struct write_call *call)
+{
+    struct txn_session *session = call->session;
+    struct op wait;
+
+    session->doomed = true;
+    op_init(&wait);
+    if (commit__await_visible(&wait, session->manager, call->lost_to) != 0) {
+        op_copy_error(op, &wait);
+    }
+    op_end(&wait);
+    if (call->verdict == VERDICT_LOST_DEPENDENCY) {
+        return ssi__fail(op);
+    }
+    return op_fail(op, "40001", "could not serialize access due to concurrent %s",
+                   call->verdict == VERDICT_LOST_DELETE ? "delete" : "update");
+}
+
+static int finish_answer(struct op *op, struct write_call *call)
+{
+    if (call->newest_reference.data == NULL) {
+        return 0;
+    }
+    return btree_read_overflow(op, call->session->manager->store, call->newest_reference, &op->arena,
+                               &call->outcome->newest);
+}
+
+static void cleanup(struct write_call *call)
+{
+    version__discard(call->entry);
+    call->entry = NULL;
+    if (call->chain_is_new) {
+        mem_free(call->chain);
+        call->chain_is_new = false;
+    }
+}
+
+/* A right of way belongs to one row; whoever turns to another gives it up. */
+static void leave_other_row(struct write_call *call)
+{
+    struct wait *wait = &call->session->wait;
+
+    if (wait->kind == WAIT_NONE) {
+        return;
+    }
+    struct chain *chain = wait->chain;
+    if (wait->kind != WAIT_ROW || chain->info != call->info || chain->key_len != call->key.len ||
+        memcmp(chain->key, call->key.data, call->key.len) != 0) {
+        wait__leave(call->session);
+    }
+}
+
+static int prepare(struct op *op, struct write_call *call)
+{
+    struct txn_session *session = call->session;
+
+    if (session->read_only && !call->internal) {
+        return op_fail(op, "25006", "cannot execute a write in a read-only transaction");
+    }
+    if (session__writer(op, session, &call->writer) != 0) {
+        return OP_FAILED;
+    }
+    call->info = session__tree(op, session, call->tree);
+    if (call->info == NULL) {
+        return OP_FAILED;
+    }
+    call->hash = version__hash(call->info->id, call->key);
+    leave_other_row(call);
+    if (call->kind == VERSION_INSERT && session->ssi != NULL && !call->internal) {
+        /* The probe for a duplicate is a read of the key. */
+        call->had_read = ssi__has_read(session, call->info, call->key);
+        return ssi__read_point(op, session, call->info, call->key);
+    }
+    return 0;
+}
+
+/* After the change has been applied, without latches. */
+static int after_write(struct op *op, struct write_call *call)
+{
+    struct txn_session *session = call->session;
+
+    if (session->ssi == NULL || call->internal) {
+        return 0;
+    }
+    return ssi__wrote(op, session, call->info, call->key);
+}
+
+static int write_row(struct op *op, struct write_call *call, struct btree_change *change)
+{
+    bool done = false;
+    int rc = prepare(op, call);
+
+    change->arg = call;
+    change->judge = judge;
+    change->applied = applied;
+    change->set_flags = BTREE_VERSIONED;
+    while (rc == 0 && !done) {
+        rc = btree_change(op, call->tree, &call->writer->chain, change, &done);
+        if (rc != 0 || done || call->verdict != VERDICT_WAIT) {
+            break;
+        }
+        rc = wait__sleep(op, call->session);
+    }
+    if (rc == 0 && done) {
+        call->outcome->result = TXN_WRITTEN;
+        rc = after_write(op, call);
+    } else if (rc == 0 && call->verdict == VERDICT_ANSWER) {
+        rc = finish_answer(op, call);
+    } else if (rc == 0) {
+        rc = fail_lost(op, call);
+    }
+    if (call->verdict != VERDICT_ANSWER || call->outcome->result != TXN_CHANGED) {
+        wait__leave(call->session);
+    }
+    cleanup(call);
+    return rc;
+}
+
+int txn_insert(struct op *op, struct txn_session *session, struct btree *tree, struct bytes key, struct bytes value,
+               struct txn_outcome *outcome)
+{
+    struct write_call call = { .session = session, .tree = tree, .kind = VERSION_INSERT, .key = key, .outcome = outcome };
+    struct btree_change change = { .kind = BTREE_INSERT, .key = key, .value = value };
+
+    memset(outcome, 0, sizeof(*outcome));
+    return write_row(op, &call, &change);
+}
+
+int txn_update(struct op *op, struct txn_session *session, struct btree *tree, struct bytes key, struct bytes value,
+               CommitTs seen, struct txn_outcome *outcome)
+{
+    struct write_call call = { .session = session, .tree = tree, .kind = VERSION_UPDATE, .key = key, .seen = seen,
+                               .outcome = outcome };
+    struct btree_change change = { .kind = BTREE_UPDATE, .key = key, .value = value };
+
+    memset(outcome, 0, sizeof(*outcome));
+    return write_row(op, &call, &change);
+}
+
+int txn_delete(struct op *op, struct txn_session *session, struct btree *tree, struct bytes key, struct bytes moved_to,
+               CommitTs seen, struct txn_outcome *outcome)
+{
+    struct write_call call = { .session = session, .tree = tree, .kind = VERSION_DELETE, .key = key,
+                               .moved_to = moved_to, .seen = seen, .outcome = outcome };
+    struct btree_change change = { .kind = BTREE_DELETE, .key = key };
+
+    memset(outcome, 0, sizeof(*outcome));
+    return write_row(op, &call, &change);
+}
+
+int write__internal(struct op *op, struct txn_session *session, struct btree *tree, enum btree_change_kind kind,
+                    struct bytes key, struct bytes value)
+{
+    static const uint8_t kinds[] = { VERSION_INSERT, VERSION_UPDATE, VERSION_DELETE };
+    struct txn_outcome outcome = { .result = TXN_WRITTEN };
+    struct write_call call = { .session = session, .tree = tree, .kind = kinds[kind], .key = key, .internal = true,
+                               .outcome = &outcome };
+    struct btree_change change = { .kind = kind, .key = key, .value = value };
+
+    return write_row(op, &call, &change);
+}
+
+/* ---- row locks ------------------------------------------------------------------------------------ */
+
+/* Under the leaf's shared latch and the bucket's: a lock-only entry at the bottom of what is ours. */
+static int lock_record(void *arg, struct op *op, const struct btree_record *record)
+{
+    struct write_call *call = arg;
+    struct txn_session *session = call->session;
+    struct txn_manager *manager = session->manager;
+    struct bucket *bucket = version__lock(manager, call->hash);
+    struct chain *chain = version__find(bucket, call->hash, call->info, call->key);
+
+    int rc = decide(op, call, record, chain);
+    if (rc == 0 && call->verdict == VERDICT_GO) {
+        rc = answer_newest(op, call, record, 0);
+        bool own = chain != NULL && chain->head != NULL && chain->head->writer == call->writer;
+        if (rc == 0 && !own) {
+            call->entry = version__new(op, call->writer, VERSION_LOCK, session->command, NULL, (struct bytes){ NULL, 0 });
+            if (chain == NULL && call->entry != NULL) {
+                chain = version__new_chain(op, call->info, call->hash, call->key);
+                if (chain != NULL) {
+                    version__add_chain(bucket, chain);
+                }
+            }
+            rc = chain != NULL && call->entry != NULL ? 0 : OP_FAILED;
+        }
+        if (rc == 0 && !own) {
+            call->entry->lsn = ++session->lock_position;
+            version__push(manager, bucket, chain, call->entry);
+            wait__took_row(session, chain);
+            call->entry = NULL;
+        }
+    }
+    version__unlock(bucket);
+    return rc;
+}
+
+int txn_lock_row(struct op *op, struct txn_session *session, struct btree *tree, struct bytes key, CommitTs seen,
+                 struct txn_outcome *outcome)
+{
+    struct write_call call = { .session = session, .tree = tree, .kind = VERSION_LOCK, .key = key, .seen = seen,
+                               .outcome = outcome };
+
+    memset(outcome, 0, sizeof(*outcome));
+    int rc = prepare(op, &call);
+    while (rc == 0) {
+        rc = btree_get(op, tree, key, lock_record, &call);
+        if (rc != 0 || call.verdict != VERDICT_WAIT) {
+            break;
+        }
+        rc = wait__sleep(op, session);
+    }
+    if (rc == 0 && call.verdict == VERDICT_GO) {
+        outcome->result = TXN_WRITTEN;
+        rc = finish_answer(op, &call);
+    } else if (rc == 0 && call.verdict == VERDICT_ANSWER) {
+        rc = finish_answer(op, &call);
+    } else if (rc == 0) {
+        rc = fail_lost(op, &call);
+    }
+    if (call.verdict != VERDICT_ANSWER || outcome->result != TXN_CHANGED) {
+        wait__leave(session);
+    }
+    cleanup(&call);
+    return rc;
+}
