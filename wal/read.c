@@ -177,7 +177,7 @@ static int try_record(struct op *op, struct wal__reader *reader, struct wal_reco
     uint32_t len = get_u32(reader->window + (reader->pos - reader->low));
     if (len < WAL__HEAD_SYSTEM || len > RECORD_BYTES_MAX)
         return OP_OK;
-    if (fill_window(op, reader, len, &there))
+    if (fill_window(op, reader, wal__align(len), &there))   /* padding too: pos must not leave the window */
         return OP_FAILED;
     if (!there)
         return OP_OK;
