@@ -15,9 +15,12 @@ enum rank {
     RANK_API_DATABASE,
     RANK_SQL_CATALOG,       /* the cache of table definitions */
     RANK_TXN_PURGE,         /* one round of purge at a time */
+    RANK_STORE_HOOKS,       /* btree/: who answers for the transactions in progress */
     RANK_TXN_MANAGER,       /* begin, end, and the list of slots */
     RANK_LOCK_TABLE,        /* lock manager: wait queues, table locks */
     RANK_CHECKPOINT,        /* one checkpoint at a time */
+    RANK_BTREE_GRAVES,      /* one thread at a time frees what is buried */
+    RANK_BTREE_GROW,        /* one thread at a time makes the file longer */
     RANK_BTREE_REGISTRY,    /* tree id -> root page */
     RANK_PAGE,              /* page latches; several at once by btree/'s own rules */
     RANK_FREE_SPACE,

@@ -1,0 +1,281 @@
+/*
+ * store.c -- one open database: the order in which its parts are opened, restarted and closed.
+ *
+ *      buf_open            file header, lock, log, torn pages        (src/buf)
+ *      buf_restart         analysis and redo, by the handlers below
+ *      space_open          the free map is right again: copy it
+ *      [first pages]       of a new database: map, directory, graveyard
+ *      background          writer and checkpointer
+ *      store_set_hooks     the layer above takes over the losers, and rolls them back by store_rollback
+ *
+ * A crash while a new database gets its first pages leaves a file without them; the next open sees that and makes them.
+ *
+ * Until the layer above has set its hooks, a checkpoint lists the losers that restart has found; after the hooks
+ * have been taken away again, what the layer said last.  So no checkpoint ever forgets a transaction that still has to be undone.
+ */
+#include "btree/store.h"
+
+#include <string.h>
+
+#include "btree/btree_int.h"
+#include "src/base/mem.h"
+
+/* ---- handlers for the log ------------------------------------------------------------------------- */
+
+static int redo(void *context, struct op *op, const struct wal_record *record)
+{
+    struct store *store = context;
+    struct log_reader reader = {record->payload.data, record->payload.data + record->payload.len, false};
+    switch (record->type) {
+    case LOG_ROW:
+        return row_redo(op, store, record);
+    case LOG_CREATE: {
+        TreeId id = log_take_number(&reader);
+        if (!reader.failed && id >= atomic_load(&store->next_tree))
+            atomic_store(&store->next_tree, id + 1);
+        return action_redo(op, store, &reader, record->lsn);
+    }
+    case LOG_PAGES:
+    case LOG_ROW_UNDONE:
+        return action_redo(op, store, &reader, record->lsn);
+    default:
+        return OP_OK;
+    }
+}
+
+static int undo(void *context, struct op *op, struct wal_chain *chain, const struct wal_record *record)
+{
+    struct store *store = context;
+    switch (record->type) {
+    case LOG_ROW:
+        return row_undo(op, store, chain, record);
+    case LOG_CREATE:
+        return tree_create_undo(op, store, chain, record);
+    default:
+        return op_fail(op, "XX001", "log record %llu cannot be undone", (unsigned long long)record->lsn);
+    }
+}
+
+/* ---- checkpoints ---------------------------------------------------------------------------------- */
+
+static int collect(void *context, struct op *op, struct wal_checkpoint_state *state)
+{
+    struct store *store = context;
+    int result = OP_OK;
+    os_mutex_lock(&store->hooks_mutex);
+    if (store->hooks.collect != NULL) {
+        result = store->hooks.collect(store->hooks.context, op, state);
+    } else {
+        const struct wal_checkpoint_state *last = &store->last_state;
+        state->chains = op_alloc(op, (last->chain_count + 1) * sizeof *last->chains);
+        if (state->chains == NULL)
+            result = OP_FAILED;
+        else if (last->chain_count > 0)
+            memcpy(state->chains, last->chains, last->chain_count * sizeof *last->chains);
+        state->chain_count = result == OP_OK ? last->chain_count : 0;
+        if (state->next_txn < last->next_txn)
+            state->next_txn = last->next_txn;
+        if (state->newest_commit < last->newest_commit)
+            state->newest_commit = last->newest_commit;
+    }
+    os_mutex_unlock(&store->hooks_mutex);
+    state->next_tree = atomic_load(&store->next_tree);
+    return result;
+}
+
+static int checkpoint(void *context, struct op *op)
+{
+    struct store *store = context;
+    struct buf_checkpoint_hooks hooks = {store, collect};
+    space_trim(store);
+    return buf_checkpoint(op, store->buf, &hooks);
+}
+
+int store_checkpoint(struct op *op, struct store *store)
+{
+    return checkpoint(store, op);
+}
+
+/* Remembers what the layer above says before it goes. */
+static void remember(struct store *store, struct op *op)
+{
+    struct wal_checkpoint_state state = store->last_state;
+    state.chains = NULL;
+    state.chain_count = 0;
+    if (store->hooks.collect(store->hooks.context, op, &state) != OP_OK)
+        return;
+    struct wal_chain *chains = arena_alloc(&store->restart_arena, (state.chain_count + 1) * sizeof *chains);
+    if (chains == NULL)
+        return;
+    if (state.chain_count > 0)
+        memcpy(chains, state.chains, state.chain_count * sizeof *chains);
+    state.chains = chains;
+    store->last_state = state;
+}
+
+void store_set_hooks(struct store *store, const struct store_hooks *hooks)
+{
+    struct op op;
+    op_init(&op);
+    os_mutex_lock(&store->hooks_mutex);
+    if (store->hooks.collect != NULL)
+        remember(store, &op);
+    store->hooks = *hooks;
+    os_mutex_unlock(&store->hooks_mutex);
+    op_end(&op);
+}
+
+/* ---- opening -------------------------------------------------------------------------------------- */
+
+/* Makes the root page of a well-known tree in its place. */
+static int make_root(struct op *op, struct store *store, TreeId id, PageNo page_no)
+{
+    struct page_ref ref;
+    struct log_record record;
+    uint64_t bytes = LOG_HEAD_BYTES;
+    if (wal_reserve(op, store->wal, bytes) != OP_OK)
+        return OP_FAILED;
+    int result = buf_fix_new(op, store->buf, page_no, &ref);
+    if (result == OP_OK) {
+        node_format(node_of(store, &ref), PAGE_LEAF, 0, id, (struct bytes){NULL, 0}, (struct bytes){NULL, 0});
+        log_begin(&record);
+        log_image(&record, node_of(store, &ref));
+        buf_mark_dirty(store->buf, &ref, log_append(&record, store->wal, NULL, LOG_PAGES, 0));
+        buf_unfix(&ref, store->buf);
+    }
+    wal_unreserve(store->wal, bytes);
+    return result;
+}
+
+/* Whether the first pages were never made: the file is new, or the power failed while they were. */
+static int is_unmade(struct op *op, struct store *store, bool *unmade)
+{
+    struct page_ref ref;
+    *unmade = buf_page_count(store->buf) <= GRAVEYARD_ROOT;
+    if (*unmade)
+        return OP_OK;
+    if (buf_fix(op, store->buf, GRAVEYARD_ROOT, LATCH_SHARED, &ref) != OP_OK)
+        return OP_FAILED;
+    *unmade = ((const struct page_head *)(const void *)ref.data)->type == PAGE_UNUSED;
+    buf_unfix(&ref, store->buf);
+    return OP_OK;
+}
+
+static int open_trees(struct op *op, struct store *store)
+{
+    bool unmade;
+    if (is_unmade(op, store, &unmade) != OP_OK || space_open(op, store, unmade) != OP_OK)
+        return OP_FAILED;
+    if (unmade && (make_root(op, store, DIRECTORY_TREE, DIRECTORY_ROOT) != OP_OK ||
+                   make_root(op, store, GRAVEYARD_TREE, GRAVEYARD_ROOT) != OP_OK))
+        return OP_FAILED;
+    return OP_OK;
+}
+
+static int restart(struct op *op, struct store *store)
+{
+    if (buf_restart(op, store->buf, &store->handlers, &store->restart_arena, &store->restart) != OP_OK)
+        return OP_FAILED;
+    struct wal_checkpoint_state *state = &store->restart.state;
+    TreeId seen = atomic_load(&store->next_tree);
+    if (state->next_tree < seen)
+        state->next_tree = seen;
+    atomic_store(&store->next_tree, state->next_tree);
+    store->last_state = *state;
+    return OP_OK;
+}
+
+static struct store *new_store(struct op *op)
+{
+    struct store *store = op_heap_alloc(op, sizeof *store);
+    if (store == NULL)
+        return NULL;
+    memset(store, 0, sizeof *store);
+    arena_init(&store->restart_arena);
+    os_mutex_init(&store->hooks_mutex, RANK_STORE_HOOKS);
+    os_mutex_init(&store->space.mutex, RANK_FREE_SPACE);
+    os_mutex_init(&store->space.grow_mutex, RANK_BTREE_GROW);
+    os_mutex_init(&store->graves_mutex, RANK_BTREE_GRAVES);
+    registry_init(store);
+    atomic_init(&store->next_tree, FIRST_USER_TREE);
+    atomic_init(&store->has_graves, true);      /* unknown: the first walk will tell */
+    atomic_init(&store->walking_graves, false);
+    store->handlers = (struct wal_handlers){store, redo, undo};
+    return store;
+}
+
+static void free_store(struct store *store)
+{
+    registry_close(store);
+    space_close(store);
+    os_mutex_destroy(&store->graves_mutex);
+    os_mutex_destroy(&store->space.grow_mutex);
+    os_mutex_destroy(&store->space.mutex);
+    os_mutex_destroy(&store->hooks_mutex);
+    arena_free(&store->restart_arena);
+    mem_free(store);
+}
+
+int store_open(struct op *op, const struct store_options *options, struct store **out)
+{
+    struct buf_options buf_options = {.vfs = options->vfs, .path = options->path, .create = options->create,
+                                      .page_size = options->page_size, .cache_size = options->cache_size, .wal = options->wal};
+    *out = NULL;
+    struct store *store = new_store(op);
+    if (store == NULL)
+        return OP_FAILED;
+    if (buf_open(op, &buf_options, &store->buf) != OP_OK) {
+        free_store(store);
+        return OP_FAILED;
+    }
+    store->wal = buf_wal(store->buf);
+    store->page_size = buf_page_size(store->buf);
+    store->usable = buf_usable_size(store->buf);
+    store->cell_max = node_cell_max(store->usable);
+    store->key_max = node_key_max(store->usable);
+    if (restart(op, store) != OP_OK || open_trees(op, store) != OP_OK ||
+        (!options->no_background && buf_start_background(op, store->buf, checkpoint, store) != OP_OK)) {
+        store_abandon(store);
+        return OP_FAILED;
+    }
+    *out = store;
+    return OP_OK;
+}
+
+const struct wal_restart *store_restart(const struct store *store)
+{
+    return &store->restart;
+}
+
+int store_rollback(struct op *op, struct store *store, struct wal_chain *chain, Lsn stop)
+{
+    return wal_rollback(op, store->wal, &store->handlers, chain, stop);
+}
+
+/* ---- closing -------------------------------------------------------------------------------------- */
+
+int store_close(struct op *op, struct store *store)
+{
+    struct buf_checkpoint_hooks hooks = {store, collect};
+    buf_stop_background(store->buf);
+    space_trim(store);
+    int result = buf_close(op, store->buf, &hooks);
+    free_store(store);
+    return result;
+}
+
+void store_abandon(struct store *store)
+{
+    buf_abandon(store->buf);
+    free_store(store);
+}
+
+struct wal *store_wal(struct store *store)
+{
+    return store->wal;
+}
+
+struct buf *store_buf(struct store *store)
+{
+    return store->buf;
+}
