@@ -156,6 +156,8 @@ ISOLDE_API const char *isolde_error_message(const isolde_err *err);
 /* NULL when there is none. */
 ISOLDE_API const char *isolde_error_detail(const isolde_err *err);
 ISOLDE_API const char *isolde_error_hint(const isolde_err *err);
+/* Where it happened, as "COPY t, line 3, column a". */
+ISOLDE_API const char *isolde_error_context(const isolde_err *err);
 ISOLDE_API const char *isolde_error_schema(const isolde_err *err);
 ISOLDE_API const char *isolde_error_table(const isolde_err *err);
 ISOLDE_API const char *isolde_error_column(const isolde_err *err);

@@ -60,6 +60,10 @@ atomic_bool *txn_cancel_flag(struct txn_session *session);
 /* Called (in the session's thread, without latches) when a wait for another transaction begins (waiting = true) and ends. */
 void txn_on_wait(struct txn_session *session, void (*callback)(void *arg, bool waiting), void *arg);
 
+/* Any thread: whether the session waits for another transaction that is still in its way.  Exact: false once the call that ended
+ * the wait (a commit, say) has returned, though the waiting thread may not have woken yet. */
+bool txn_waiting(struct txn_session *session);
+
 /* ---- transactions --------------------------------------------------------------------------------- */
 
 int txn_begin(struct op *op, struct txn_session *session, enum txn_level level, bool read_only, bool deferrable) MUST_CHECK;

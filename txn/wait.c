@@ -369,6 +369,16 @@ static int sleep_until_granted(struct op *op, struct txn_session *session, uint6
     }
 }
 
+bool txn_waiting(struct txn_session *session)
+{
+    struct txn_manager *manager = session->manager;
+
+    os_mutex_lock(&manager->waits);
+    bool waiting = session->wait.asleep && !session->wait.granted && !atomic_load(&session->cancel);
+    os_mutex_unlock(&manager->waits);
+    return waiting;
+}
+
 int wait__sleep(struct op *op, struct txn_session *session)
 {
     struct txn_manager *manager = session->manager;

@@ -136,7 +136,7 @@ static Lsn append(struct wal *wal, struct wal_chain *chain, struct pending *rec,
     if (ordered)
         ordered(arg, lsn);
     os_mutex_unlock(&wal->append_latch);
-    if (atomic_load_explicit(&wal->idle, memory_order_relaxed))
+    if (atomic_load(&wal->idle))    /* seen after `end` was stored: the unlock between is a full barrier */
         wal__wake_background(wal);
     return lsn;
 }

@@ -307,9 +307,8 @@ void wal__wake_background(struct wal *wal)
 static void sleep_idle(struct wal *wal)
 {
     uint32_t seen = atomic_load(&wal->thread_word);
-    atomic_store(&wal->idle, true);
-    atomic_thread_fence(memory_order_seq_cst);
-    if (wal_end(wal) == wal_durable_end(wal) && !atomic_load(&wal->stop))
+    atomic_store(&wal->idle, true);     /* pairs with the look at `idle` after an append */
+    if (atomic_load(&wal->end) == atomic_load(&wal->durable) && !atomic_load(&wal->stop))
         os_wait_word(&wal->thread_word, seen, 0);
     atomic_store(&wal->idle, false);
 }

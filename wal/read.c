@@ -143,6 +143,8 @@ static int fill_window(struct op *op, struct wal__reader *reader, size_t len, bo
     *there = reader->pos + len <= reader->high;
     if (*there)
         return OP_OK;
+    if (reader->high < reader->pos)
+        reader->high = reader->pos;     /* the window ended inside the padding of the record before */
     size_t kept = reader->high - reader->pos, wanted = len + WINDOW_STEP;
     if (wanted > reader->window_size) {
         uint8_t *window = mem_alloc(wanted);
@@ -177,7 +179,7 @@ static int try_record(struct op *op, struct wal__reader *reader, struct wal_reco
     uint32_t len = get_u32(reader->window + (reader->pos - reader->low));
     if (len < WAL__HEAD_SYSTEM || len > RECORD_BYTES_MAX)
         return OP_OK;
-    if (fill_window(op, reader, len, &there))
+    if (fill_window(op, reader, wal__align(len), &there))   /* padding too: pos must not leave the window */
         return OP_FAILED;
     if (!there)
         return OP_OK;

@@ -107,6 +107,17 @@ void op_hint(struct op *op, const char *format, ...)
     va_end(args);
 }
 
+void op_context(struct op *op, const char *format, ...)
+{
+    va_list args;
+
+    if (!op_failed(op) || op->sealed || op->error.context)
+        return;
+    va_start(args, format);
+    op->error.context = arena_vprintf(&op->arena, format, args);
+    va_end(args);
+}
+
 /* A copy of text in the op's arena; NULL when there is no text, or no memory: then the report does without it. */
 static const char *keep(struct op *op, const char *text)
 {
@@ -141,6 +152,7 @@ void op_copy_error(struct op *to, const struct op *from)
         to->error.message = no_memory;
     to->error.detail = keep(to, error->detail);
     to->error.hint = keep(to, error->hint);
+    to->error.context = keep(to, error->context);
     to->error.position = error->position;
     op_about(to, error->schema, error->table, error->column, error->constraint);
 }

@@ -23,6 +23,7 @@ struct op_error {
     char sqlstate[6];           /* "" when there is none */
     const char *message;        /* never NULL once sqlstate is set */
     const char *detail, *hint;  /* NULL when absent */
+    const char *context;        /* where it happened ("COPY t, line 3"); NULL when absent */
     const char *schema, *table, *column, *constraint;   /* NULL when absent */
     int position;               /* 1-based character of the statement; 0 when unknown */
 };
@@ -49,6 +50,7 @@ int op_fail_at(struct op *op, int position, const char *sqlstate, const char *fo
  * not the first. */
 void op_detail(struct op *op, const char *format, ...) PRINTF_LIKE(2, 3);
 void op_hint(struct op *op, const char *format, ...) PRINTF_LIKE(2, 3);
+void op_context(struct op *op, const char *format, ...) PRINTF_LIKE(2, 3);
 /* Names of what the error is about; NULL leaves one as it is. */
 void op_about(struct op *op, const char *schema, const char *table, const char *column, const char *constraint);
 /* Moves the report of one op to another (which must have none), copying its texts. */

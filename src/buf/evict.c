@@ -12,7 +12,7 @@
  */
 #include "src/buf/buf_int.h"
 
-enum { EXHAUSTED_AFTER_MS = 5000 };
+enum { EXHAUSTED_AFTER_MS = 2000 };
 
 void buf__give_frame(struct buf *buf, uint32_t frame)
 {
