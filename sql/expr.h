@@ -107,7 +107,8 @@ struct expr *expr_copy(struct op *op, struct arena *arena, const struct expr *ex
                        struct expr *(*map)(void *arg, struct op *op, const struct expr *expr), void *arg);
 /* Calls visit for each node, parents first; false stops the walk and is returned. Sub-queries are not entered. */
 bool expr_walk(const struct expr *expr, bool (*visit)(void *arg, const struct expr *expr), void *arg);
-/* SQL text as PostgreSQL's EXPLAIN would print it; column names by `name` (NULL: slots as $0...). */
+/* SQL text as PostgreSQL's EXPLAIN would print it; names of COLUMN, SLOT, OUTER and SUBQUERY nodes by `name` (NULL: $0...). NULL after
+ * having reported 53200. */
 const char *expr_print(struct op *op, struct arena *arena, const struct expr *expr,
                        const char *(*name)(void *arg, const struct expr *column), void *arg);
 /* Computes what is constant now (an error in a constant is left for the run). */

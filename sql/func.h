@@ -70,7 +70,7 @@ struct aggregate {
     int arg_count;                  /* 0 for count(*) */
     Oid args[2];
     Oid result;
-    bool skip_nulls;                /* rows with a null first argument are not stepped */
+    bool skip_nulls;                /* rows with a null first argument do not count; step sees to that itself */
     size_t state_bytes;             /* fixed part of a group's state, zeroed at the start */
     /* states[i] is the state of the group of the i-th selected row (one pointer repeated when not grouped). Memory beyond the fixed part
      * comes from `arena`, which lives as long as the groups. */

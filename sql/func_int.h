@@ -40,7 +40,7 @@ extern const size_t func__table_count;
     do {                                                                                                               \
         const in_type *restrict a_ = (in);                                                                             \
         out_type *restrict r_ = (results);                                                                             \
-        if (!selection) {                                                                                              \
+        if (!selection && !args[0]->constant) {                                                                        \
             for (int row = 0; row < count; row++) {                                                                    \
                 in_type x = a_[row];                                                                                   \
                 out_type r;                                                                                            \
@@ -48,9 +48,10 @@ extern const size_t func__table_count;
                 r_[row] = r;                                                                                           \
             }                                                                                                          \
         } else {                                                                                                       \
+            int am_ = args[0]->constant ? 0 : -1;                                                                      \
             for (int i_ = 0; i_ < count; i_++) {                                                                       \
-                int row = selection[i_];                                                                               \
-                in_type x = a_[row];                                                                                   \
+                int row = selection ? selection[i_] : i_;                                                              \
+                in_type x = a_[row & am_];                                                                             \
                 out_type r;                                                                                            \
                 body;                                                                                                  \
                 r_[row] = r;                                                                                           \
