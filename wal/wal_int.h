@@ -12,7 +12,7 @@
 
 enum {
     WAL__ROUNDS = 8,            /* places for flush rounds; a power of two */
-    WAL__OVERLAP = 2,           /* syncs in flight at once */
+    WAL__OVERLAP = 1,           /* syncs in flight at once; flush.c says why not more */
     WAL__BOUNCE_BYTES = 65536,  /* flushes up to this size go out as one write */
 };
 
@@ -23,11 +23,11 @@ struct wal__slot {
     uint64_t epoch_start, previous_end;
 };
 
-/* One write with the sync that makes it durable.  Guarded by flush_latch but for `word`. */
+/* One write with the sync that makes it durable.  Guarded by flush_latch but for the atomics. */
 struct wal__round {
     Lsn end;
     bool synced;
-    uint32_t sleepers;
+    _Atomic uint32_t sleepers;
     _Atomic uint32_t word;      /* bumped when sleepers should look again */
 };
 
