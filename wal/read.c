@@ -143,8 +143,6 @@ static int fill_window(struct op *op, struct wal__reader *reader, size_t len, bo
     *there = reader->pos + len <= reader->high;
     if (*there)
         return OP_OK;
-    if (reader->high < reader->pos)
-        reader->high = reader->pos;     /* the window ended inside the padding of the record before */
     size_t kept = reader->high - reader->pos, wanted = len + WINDOW_STEP;
     if (wanted > reader->window_size) {
         uint8_t *window = mem_alloc(wanted);
