@@ -7,12 +7,12 @@
  *      buffer:    ... | durable | written, not synced | appended, not written | free ...
  *                               ^ written             ^ end                   ^ limit
  *
- * `limit` is one buffer size beyond the *block* that `written` lies in: that block will be written once more when it fills up, and must
- * then repeat its durable bytes exactly, so they stay in the buffer.
+ * `limit` is one buffer size beyond the *block* that `written` lies in: that block will be written once more
+ * when it fills up, and must then repeat its durable bytes exactly, so they stay in the buffer.
  *
  * A1  Under append_latch, [base, filled) less what is older than one buffer size is intact in the buffer.
- * A2  When the log is broken, positions go on (callers cannot fail any more) but nothing is copied; no page whose LSN lies beyond the
- *     durable end ever reaches the disk, so what was lost was never seen.
+ * A2  When the log is broken, positions go on (callers cannot fail any more) but nothing is copied; no page
+ *     whose LSN lies beyond the durable end ever reaches the disk, so what was lost was never seen.
  */
 #include "wal/wal_int.h"
 
@@ -37,8 +37,8 @@ uint32_t wal__record_crc(uint32_t seed, const uint8_t *record, uint32_t len, Lsn
     return crc32c(crc, &lsn, sizeof(lsn));
 }
 
-static void prepare(const struct wal *wal, struct pending *rec, const struct wal_chain *chain, uint8_t type, uint8_t flags,
-                    Lsn undo_next, const struct bytes *parts, int part_count)
+static void prepare(const struct wal *wal, struct pending *rec, const struct wal_chain *chain, uint8_t type,
+                    uint8_t flags, Lsn undo_next, const struct bytes *parts, int part_count)
 {
     uint64_t payload = 0;
     for (int i = 0; i < part_count; i++)

@@ -1,28 +1,30 @@
 /*
  * flush.c -- making the log durable: group commit by a leader.
  *
- * A sync costs as much as a hundred appends, so those who commit at the same time should share one.  The thread that finds no
- * other at work leads: it writes everything appended so far and syncs it for all who wait.  Nobody else is involved: no
- * thread is woken to do the work, none hands it over.  Who comes while a flush is under way waits for the next one.
+ * A sync costs as much as a hundred appends, so those who commit at the same time should share one.  The
+ * thread that finds no other at work leads: it writes everything appended so far and syncs it for all who
+ * wait.  Nobody else is involved: no thread is woken to do the work, none hands it over.  Who comes while a
+ * flush is under way waits for the next one.
  *
  *      round 1   A leads:  |write|------- sync --------|
  *      round 2                                          B leads:  |write|------- sync --------|
  *                                C, D append here, and wait for round 2, which takes them along
  *
- * Writes are strictly one after the other, because two rounds may share a block and the fuller one must land last.  Up to WAL__OVERLAP
- * syncs may be in flight, and rounds become durable in order, after their own sync and all before it have
- * succeeded: the kernel reports a failed write-back to one sync only, not to its neighbours.  Measured with small commits, one at a time
- * is best from four threads on (16 threads: 61,000 to 65,000 a second against 40,000 to 50,000 with two): the second write waits anyway,
- * while the block that both share is being written back, and smaller rounds mean more syncs and more wake-ups.
+ * Writes are strictly one after the other, because two rounds may share a block and the fuller one must land
+ * last.  Up to WAL__OVERLAP syncs may be in flight, and rounds become durable in order, after their own sync
+ * and all before it have succeeded: the kernel reports a failed write-back to one sync only, not to its
+ * neighbours.  Measured with small commits, one at a time is best from four threads on (16 threads: 61,000 to
+ * 65,000 a second against 40,000 to 50,000 with two): the second write waits anyway, while the block that both
+ * share is being written back, and smaller rounds mean more syncs and more wake-ups.
  *
  * F1  durable <= written <= end; durable is the end of a round, thus a record boundary.
  * F2  A round is announced after it and every round before it was synced.
- * F3  A writer writes whole blocks; what was durable in the first one is repeated from the buffer exactly (append.c keeps
- *     it), what lies beyond the end in the last one is zero.
+ * F3  A writer writes whole blocks; what was durable in the first one is repeated from the buffer exactly
+ *     (append.c keeps it), what lies beyond the end in the last one is zero.
  * F4  After a failed write or sync no round is announced any more; nothing is retried [Rebello et al., ATC 2020].
  *
- * Sleepers wait on the word of the round that will carry their record.  Whoever frees a place for a new round wakes one sleeper of the
- * next round, which then leads, unless a running thread came first.
+ * Sleepers wait on the word of the round that will carry their record.  Whoever frees a place for a new round
+ * wakes one sleeper of the next round, which then leads, unless a running thread came first.
  */
 #include "wal/wal_int.h"
 
@@ -207,8 +209,8 @@ static Lsn take_all(struct wal *wal)
     return end;
 }
 
-/* Under flush_latch: announces every round at the front that has been synced, in order (F2).  Returns how many; their sleepers are to be
- * woken. */
+/* Under flush_latch: announces every round at the front that has been synced, in order (F2).  Returns how
+ * many; their sleepers are to be woken. */
 static uint64_t announce(struct wal *wal)
 {
     uint64_t before = wal->first_round;
@@ -222,8 +224,8 @@ static uint64_t announce(struct wal *wal)
     return wal->first_round - before;
 }
 
-/* Writes everything appended so far and enters it as a round in flight.  Called with flush_latch held and `writing` free, returns
- * without the latch. */
+/* Writes everything appended so far and enters it as a round in flight.  Called with flush_latch held and
+ * `writing` free, returns without the latch. */
 static struct wal__round *write_round(struct op *op, struct wal *wal)
 {
     wal->writing = true;
@@ -268,8 +270,8 @@ static void lead(struct op *op, struct wal *wal)
     wake_one(word);
 }
 
-/* Sleeps until the round that carries (or will carry) lsn is over or somebody else should look.  Called with flush_latch held, returns
- * without. */
+/* Sleeps until the round that carries (or will carry) lsn is over or somebody else should look.  Called with
+ * flush_latch held, returns without. */
 static void sleep_for(struct wal *wal, Lsn lsn)
 {
     uint64_t number = wal->next_round;
@@ -340,7 +342,8 @@ static void sleep_idle(struct wal *wal)
 static void grow_ahead(struct op *op, struct wal *wal)
 {
     uint64_t ahead = 2 * wal->payload;
-    while (!atomic_load(&wal->stop) && wal_end(wal) + atomic_load(&wal->reserved) + ahead > atomic_load(&wal->capacity) &&
+    while (!atomic_load(&wal->stop) &&
+           wal_end(wal) + atomic_load(&wal->reserved) + ahead > atomic_load(&wal->capacity) &&
            wal_file_size(wal) + wal->options.segment_size <= wal->options.max_wal_size) {
         if (wal__grow(op, wal))
             break;

@@ -12,12 +12,13 @@
  *
  *      segment number = lsn / P        place in its slot = 4096 + lsn % P        P = S - 4096
  *
- * so that heads take no room in the stream, and 4096-byte blocks of the stream are blocks of the file.  Segment 0 does not
- * exist: an LSN is never 0.
+ * so that heads take no room in the stream, and 4096-byte blocks of the stream are blocks of the file.
+ * Segment 0 does not exist: an LSN is never 0.
  *
  * File head:       0 magic (16)   16 format u32    20 segment size u32   24 database id (16)   40 log id u64
  *                 48 zero u32     52 crc32c of bytes 0..51
- *   owner at 512:  0 pid u64       8 host (64 bytes, padded with NUL)    72 zero u32           76 crc32c of bytes 0..75
+ *   owner at 512:  0 pid u64       8 host (64 bytes, padded with NUL)
+ *                 72 zero u32     76 crc32c of bytes 0..75
  *
  * Segment head:    0 magic u32     4 crc32c of bytes 8..47               8 log id u64         16 segment number u64
  *                 24 epoch u64    32 epoch start LSN                    40 end LSN of the epoch before (0: none)

@@ -1,8 +1,8 @@
 /*
  * open.c -- making a log file, and opening one that was left behind.
  *
- * The file's head binds it to its database by ids that are also in the database file's header.  Its second sector names the process
- * that has the database open, for the message that a second one gets.
+ * The file's head binds it to its database by ids that are also in the database file's header.  Its second
+ * sector names the process that has the database open, for the message that a second one gets.
  */
 #include "wal/wal_int.h"
 
@@ -26,8 +26,8 @@ static int check_options(struct op *op, struct wal_options *options)
         options->flush_delay_us = 10000;
     uint32_t segment = options->segment_size, buffer = options->buffer_size;
     if ((segment & (segment - 1)) || segment < WAL__SEGMENT_MIN || segment > WAL__SEGMENT_MAX)
-        return op_fail(op, "22023", "log segment size %u is not a power of two between %d and %d", segment, WAL__SEGMENT_MIN,
-                       WAL__SEGMENT_MAX);
+        return op_fail(op, "22023", "log segment size %u is not a power of two between %d and %d", segment,
+                       WAL__SEGMENT_MIN, WAL__SEGMENT_MAX);
     if ((buffer & (buffer - 1)) || buffer < WAL__BUFFER_MIN)
         return op_fail(op, "22023", "log buffer size %u is not a power of two of at least %d", buffer, WAL__BUFFER_MIN);
     return OP_OK;

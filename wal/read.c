@@ -1,9 +1,10 @@
 /*
  * read.c -- reading records back: one by its LSN (rollback), or all in order (restart, views).
  *
- * A reader walks the stream through a window.  At a position where no valid record begins there are three cases: the epoch ended
- * here and a later one goes on in a segment of its own (its head says so); this is the tail of the log; or a
- * record is damaged.  Telling the last two apart needs a proof that more was once durable here: flush marks further on.
+ * A reader walks the stream through a window.  At a position where no valid record begins there are three
+ * cases: the epoch ended here and a later one goes on in a segment of its own (its head says so); this is the
+ * tail of the log; or a record is damaged.  Telling the last two apart needs a proof that more was once
+ * durable here: flush marks further on.
  *
  * D1  Nothing of a record is believed before its checksum, seeded with epoch and LSN, agrees.
  */

@@ -1,9 +1,9 @@
 /*
  * restart.c -- from a log and a stale database file to the state at the moment of the crash.
  *
- * ARIES in one pass over the log [ARIES92 §10]: records from the redo point on are redone, whoever wrote them, losers' too (history
- * is repeated); beside that a table of transactions is kept, and whoever has neither COMMIT nor ABORT at the end is a loser, to be rolled
- * back by the layer above.
+ * ARIES in one pass over the log [ARIES92 §10]: records from the redo point on are redone, whoever wrote them,
+ * losers' too (history is repeated); beside that a table of transactions is kept, and whoever has neither
+ * COMMIT nor ABORT at the end is a loser, to be rolled back by the layer above.
  *
  *      oldest `last` of          redo                checkpoint                        end
  *      a listed transaction       point               record
@@ -11,8 +11,8 @@
  *
  * R1  The log was synced before anything is read (wal_open): what is concluded here stays true after another crash.
  * R2  The redo handler marks each page that a record names dirty, also where nothing had to be done.
- * R3  A new epoch begins behind the end, in a segment of its own, so that nothing that an earlier life wrote beyond its end (and
- *     that may still reach the disk's surface or lie there already) is ever taken for a record.
+ * R3  A new epoch begins behind the end, in a segment of its own, so that nothing that an earlier life wrote
+ *     beyond its end (and that may still reach the disk's surface or lie there already) is ever taken for a record.
  * R4  Where no valid record begins, the log ends, unless there is proof that it was once durable further on: the
  *     database file's slot, or a flush mark before or behind the place.  Then this is damage, and refused.
  *
@@ -115,7 +115,8 @@ static int analyse(struct op *op, struct pass *pass, const struct wal_record *re
         table_remove(&pass->table, record->txn);
         return OP_OK;
     }
-    /* One that is met in the middle of its chain had ended before the checkpoint collected its state, so its end follows. */
+    /* One that is met in the middle of its chain had ended before the checkpoint collected its state, so its
+     * end follows. */
     return table_note(op, &pass->table, record->txn, record->lsn, record->lsn);
 }
 
@@ -143,7 +144,8 @@ static int begin_pass(struct op *op, struct pass *pass, const struct wal_start *
         return OP_OK;
     struct wal_record record;
     struct wal_checkpoint_state state;
-    if (wal_read(op, pass->wal, start->checkpoint, arena, &record) || wal__decode_checkpoint(op, &record, arena, &state))
+    if (wal_read(op, pass->wal, start->checkpoint, arena, &record) ||
+        wal__decode_checkpoint(op, &record, arena, &state))
         return OP_FAILED;
     pass->state = state;
     for (size_t i = 0; i < state.chain_count; i++) {
@@ -182,7 +184,8 @@ static int check_end(struct op *op, struct pass *pass, struct wal__reader *reade
         return OP_FAILED;
     if (pass->proven > end && !PLANTED("wal-cut-proven")) {
         op_fail(op, "XX001", "the log is damaged at %llX", (unsigned long long)end);
-        op_detail(op, "No valid record begins there, but the log was durable up to %llX.", (unsigned long long)pass->proven);
+        op_detail(op, "No valid record begins there, but the log was durable up to %llX.",
+                  (unsigned long long)pass->proven);
         return OP_FAILED;
     }
     size_t got;
@@ -221,7 +224,8 @@ static uint64_t highest_epoch(const struct wal *wal)
     return epoch;
 }
 
-/* The stream goes on in the segment behind `end`; or in the same one, if restart got there but wrote nothing into it yet. */
+/* The stream goes on in the segment behind `end`; or in the same one, if restart got there but wrote nothing
+ * into it yet. */
 static int go_on(struct op *op, struct wal *wal, Lsn oldest, Lsn end, uint64_t epoch)
 {
     uint64_t fresh = highest_epoch(wal) + 1, number = end / wal->payload + 1;

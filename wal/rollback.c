@@ -1,9 +1,10 @@
 /*
  * rollback.c -- undoing a transaction's records, newest first.
  *
- * Live, to a savepoint and at restart, rollback is one walk back over the chain.  Each undoable record is undone by its layer, which
- * writes a compensation record (CLR) that points at what comes next.  A walk that was cut short by a crash meets the CLRs first
- * and jumps over what is undone already, so nothing is undone twice and log for undo is bounded [ARIES92 §5].
+ * Live, to a savepoint and at restart, rollback is one walk back over the chain.  Each undoable record is
+ * undone by its layer, which writes a compensation record (CLR) that points at what comes next.  A walk that
+ * was cut short by a crash meets the CLRs first and jumps over what is undone already, so nothing is undone
+ * twice and log for undo is bounded [ARIES92 §5].
  *
  *      chain:   1 -- 2 -- 3 -- 4 -- CLR(4) -- CLR(3)          CLR(3).undo_next = 2: go on there
  */

@@ -1,13 +1,15 @@
 /*
  * segments.c -- the ring of segments in the log file.
  *
- * The file is a row of equal slots, and any slot may hold any segment: its head says which.  A checkpoint frees the slots whose
- * segments restart no longer needs; the writer takes a free slot each time it steps over a segment boundary.  So the file stops
- * growing once checkpoints keep up, and a commit overwrites blocks that exist: its sync writes data and no metadata.
+ * The file is a row of equal slots, and any slot may hold any segment: its head says which.  A checkpoint
+ * frees the slots whose segments restart no longer needs; the writer takes a free slot each time it steps over
+ * a segment boundary.  So the file stops growing once checkpoints keep up, and a commit overwrites blocks that
+ * exist: its sync writes data and no metadata.
  *
  * S1  A slot is zero-written and synced before it is first used.
  * S2  A slot is reused only after the checkpoint that made its segment needless is durable in the database file.
- * S3  capacity = end of the newest segment + what free slots hold; wal_reserve keeps `end` plus all reservations below it.
+ * S3  capacity = end of the newest segment + what free slots hold; wal_reserve keeps `end` plus all
+ *     reservations below it.
  * S4  An epoch begins with a segment of its own, whose head tells where the epoch before ended.
  */
 #include "wal/wal_int.h"
@@ -165,13 +167,14 @@ int wal__grow(struct op *op, struct wal *wal)
     return result;
 }
 
-/* Under segments_latch: takes free slots at the end out of the ring while the file is larger than asked for.  True when the file is
- * to be cut; then nobody else may grow it meanwhile. */
+/* Under segments_latch: takes free slots at the end out of the ring while the file is larger than asked for.
+ * True when the file is to be cut; then nobody else may grow it meanwhile. */
 static bool shrink(struct wal *wal)
 {
     size_t wanted = (size_t)(wal->options.max_wal_size / wal->options.segment_size);
     size_t before = wal->slot_count;
-    while (!wal->growing && wal->slot_count > wanted && wal->slot_count > 2 && wal->slots[wal->slot_count - 1].number == 0) {
+    while (!wal->growing && wal->slot_count > wanted && wal->slot_count > 2 &&
+           wal->slots[wal->slot_count - 1].number == 0) {
         uint64_t left = (wal->newest + wal->free_count) * wal->payload;
         if (wal_end(wal) + atomic_load(&wal->reserved) + 2 * wal->payload > left)
             break;

@@ -100,7 +100,8 @@ void wal__wake_background(struct wal *wal);
 uint64_t wal__slot_offset(const struct wal *wal, size_t slot);
 /* File offset of an LSN; false when no slot holds its segment. *epoch is that of the segment. */
 bool wal__locate(struct wal *wal, Lsn lsn, uint64_t *offset, uint64_t *epoch);
-/* Makes sure that the segment of this number has a slot with its head written: the writer's step over a boundary. */
+/* Makes sure that the segment of this number has a slot with its head written: the writer's step over a
+ * boundary. */
 int wal__open_segment(struct op *op, struct wal *wal, uint64_t number) MUST_CHECK;
 /* Adds one zero-written, synced slot to the ring. */
 int wal__grow(struct op *op, struct wal *wal) MUST_CHECK;
@@ -126,7 +127,8 @@ struct wal__reader {
     Lsn low, high;
 };
 int wal__reader_open(struct op *op, struct wal *wal, Lsn from, struct wal__reader *reader) MUST_CHECK;
-/* *found is false at the first position where no valid record begins; pos then stays there. The record is valid until the next call. */
+/* *found is false at the first position where no valid record begins; pos then stays there. The record is
+ * valid until the next call. */
 int wal__reader_next(struct op *op, struct wal__reader *reader, struct wal_record *record, bool *found) MUST_CHECK;
 /* Looks beyond pos, in the same epoch, for flush marks; *proven is raised to the highest durable end they tell. */
 int wal__reader_find_proof(struct op *op, struct wal__reader *reader, Lsn *proven) MUST_CHECK;

@@ -20,8 +20,8 @@ struct wal_identity {
 /* Makes a new log file (replacing a left-over one) whose first LSN lies beyond `highest`, and syncs it. */
 int wal_create(struct op *op, struct vfs *vfs, const char *path, const struct wal_identity *identity, Lsn highest,
                const struct wal_options *options, struct wal **wal) MUST_CHECK;
-/* Opens an existing log and syncs it (R1); only wal_restart may follow.  58P01 when the file is missing, XX001 when it is damaged
- * or belongs to another database. */
+/* Opens an existing log and syncs it (R1); only wal_restart may follow.  58P01 when the file is missing, XX001
+ * when it is damaged or belongs to another database. */
 int wal_open(struct op *op, struct vfs *vfs, const char *path, const struct wal_identity *identity,
              const struct wal_options *options, struct wal **wal) MUST_CHECK;
 
@@ -32,10 +32,10 @@ struct wal_start {
     Lsn proven;                 /* everything below was durable: a cut below is damage (R4) */
 };
 
-/* Analysis and redo: reads from start->redo (or earlier, where a transaction of the checkpoint needs it) to the end, hands
- * every record that is not the log's own to handlers->redo (CLRs and rows too; the handler ignores what names no page), and begins
- * a new epoch behind the end (R3).  `restart` is filled; chains of losers live in `arena`.  state.next_tree is the
- * checkpoint's: the redo handler sees tree creations itself. */
+/* Analysis and redo: reads from start->redo (or earlier, where a transaction of the checkpoint needs it) to
+ * the end, hands every record that is not the log's own to handlers->redo (CLRs and rows too; the handler
+ * ignores what names no page), and begins a new epoch behind the end (R3).  `restart` is filled; chains of
+ * losers live in `arena`.  state.next_tree is the checkpoint's: the redo handler sees tree creations itself. */
 int wal_restart(struct op *op, struct wal *wal, const struct wal_start *start, const struct wal_handlers *handlers,
                 struct arena *arena, struct wal_restart *restart) MUST_CHECK;
 
@@ -50,7 +50,8 @@ void wal_abandon(struct wal *wal);
 int wal_checkpoint(struct op *op, struct wal *wal, const struct wal_checkpoint_state *state, Lsn *lsn) MUST_CHECK;
 /* What restart must be able to read for this state: min(redo, chain.first of all chains). */
 Lsn wal_oldest_needed(const struct wal_checkpoint_state *state);
-/* Segments that lie wholly below `oldest` may be overwritten from now on; gives disk space beyond max_wal_size back. */
+/* Segments that lie wholly below `oldest` may be overwritten from now on; gives disk space beyond max_wal_size
+ * back. */
 void wal_release(struct wal *wal, Lsn oldest);
 
 /* Breaks the log (W5) because something else that commits rely on has failed: the cause of op's error is kept. */
@@ -62,7 +63,8 @@ uint64_t wal_file_size(const struct wal *wal);          /* bytes on disk now */
 /* Who has the database open: for the error that a second process gets.  *pid is 0 when it cannot be told. */
 void wal_read_owner(struct vfs *vfs, const char *path, uint64_t *pid, char *host, size_t host_size);
 
-/* Walks all records from `from` (a record's LSN) to the end; for views and tools.  visit: *stop = true ends the walk. */
+/* Walks all records from `from` (a record's LSN) to the end; for views and tools.  visit: *stop = true ends
+ * the walk. */
 int wal_scan(struct op *op, struct wal *wal, Lsn from,
              int (*visit)(void *arg, struct op *op, const struct wal_record *record, bool *stop), void *arg) MUST_CHECK;
 

@@ -7,8 +7,8 @@
  * P1  A page is written to its place only after the log is durable up to its page LSN and after a copy of it is
  *     durable in the double-write area.
  * P2  A page leaves the dirty page table only after its in-place write is synced.
- * P3  A pinned or latched page is not evicted; frames are never unmapped, so an optimistic reader may read a frame that is
- *     no longer its page's: validation then fails.
+ * P3  A pinned or latched page is not evicted; frames are never unmapped, so an optimistic reader may read a
+ *     frame that is no longer its page's: validation then fails.
  * P4  Memory does not grow beyond the configured frames; when all are pinned, fixing waits, then fails with 53200.
  */
 #ifndef ISOLDE_BUF_H
@@ -32,18 +32,18 @@ struct page_ref {
     enum latch_mode mode;
 };
 
-/* Reads the page into a frame if it is not there (verifying checksum and page number: XX001 naming page and rule) and
- * latches it.  Waits for the latch.  On failure ref->data is NULL. */
+/* Reads the page into a frame if it is not there (verifying checksum and page number: XX001 naming page and
+ * rule) and latches it.  Waits for the latch.  On failure ref->data is NULL. */
 int buf_fix(struct op *op, struct buf *buf, PageNo page_no, enum latch_mode mode, struct page_ref *ref) MUST_CHECK;
 /* The same, but returns with *taken = false instead of waiting for the latch or for I/O. Never fails. */
 void buf_try_fix(struct buf *buf, PageNo page_no, enum latch_mode mode, struct page_ref *ref, bool *taken);
-/* A page whose contents do not matter (new, or to be overwritten whole by redo): exclusive, not read from disk, zeroed but for
- * its head's page number. */
+/* A page whose contents do not matter (new, or to be overwritten whole by redo): exclusive, not read from
+ * disk, zeroed but for its head's page number. */
 int buf_fix_new(struct op *op, struct buf *buf, PageNo page_no, struct page_ref *ref) MUST_CHECK;
 void buf_unfix(struct page_ref *ref, struct buf *buf);      /* data NULL is fine */
 
-/* The exclusively latched page was changed by the log record at lsn: sets the page LSN and enters the page in the dirty
- * page table (recovery LSN = lsn if it was clean).  Call it after wal_append, before buf_unfix. */
+/* The exclusively latched page was changed by the log record at lsn: sets the page LSN and enters the page in
+ * the dirty page table (recovery LSN = lsn if it was clean).  Call it after wal_append, before buf_unfix. */
 void buf_mark_dirty(struct buf *buf, struct page_ref *ref, Lsn lsn);
 
 /* ---- optimistic reading --------------------------------------------------------------------------- */

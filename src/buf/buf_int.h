@@ -6,8 +6,9 @@
  *       63            37 36        13    12     11       0
  *      |    version     |  frame no. | waiters |  latch   |
  *
- * latch: 0 free, 1..4094 that many shared holders, 4095 exclusive.  frame no. 0: not in memory.  The version goes up with
- * each release of an exclusive latch and with each eviction.  waiters: somebody sleeps in the parking place of this page.
+ * latch: 0 free, 1..4094 that many shared holders, 4095 exclusive.  frame no. 0: not in memory.  The version
+ * goes up with each release of an exclusive latch and with each eviction.  waiters: somebody sleeps in the
+ * parking place of this page.
  */
 #ifndef ISOLDE_BUF_BUF_INT_H
 #define ISOLDE_BUF_BUF_INT_H
@@ -42,9 +43,9 @@ enum {
 /* A frame's description.  Its page's state word says who may touch it. */
 struct buf__frame {
     _Atomic PageNo page_no;         /* 0: free.  Changed by whoever has the page's exclusive latch */
-    _Atomic Lsn recovery_lsn;       /* 0: clean.  Changed under the exclusive latch, or, while `writing`, under `guard` */
+    _Atomic Lsn recovery_lsn;       /* 0: clean.  Under the exclusive latch or, while `writing`, `guard` */
     Lsn redirtied;                  /* first change since the copy that is being written; 0: none.  `guard` */
-    atomic_bool writing;            /* a copy is on its way to the disk; set under the shared latch, cleared under `guard` */
+    atomic_bool writing;            /* a copy is on its way; set under the shared latch, cleared under `guard` */
     atomic_flag guard;
     _Atomic uint8_t used;           /* clock: used since the hand came by */
 };
@@ -96,6 +97,7 @@ struct buf {
     alignas(64) struct os_mutex write_latch;
     uint32_t batch_max;
     uint64_t batch_number;
+    uint32_t scan_at;               /* frame after which a checkpoint goes on looking for old pages */
     struct buf__batch_entry batch[BUF__BATCH_PAGES];
     uint32_t batch_len;
     uint8_t *batch_bytes;           /* directory, then the pages */
@@ -154,9 +156,10 @@ enum buf__choice {
     BUF__COLD,      /* what the clock would evict next */
     BUF__OLD,       /* recovery LSN below the limit */
 };
-/* Writes one batch of dirty pages.  *found: dirty pages that were eligible; *written: of these, how many were written. */
-int buf__write_batch(struct op *op, struct buf *buf, enum buf__choice choice, Lsn limit, uint32_t *found, uint32_t *written)
-    MUST_CHECK;
+/* Writes one batch of dirty pages.  *found: dirty pages that were eligible; *written: of these, how many were
+ * written. */
+int buf__write_batch(struct op *op, struct buf *buf, enum buf__choice choice, Lsn limit, uint32_t *found,
+                     uint32_t *written) MUST_CHECK;
 /* Tells the background writer that clean frames are getting scarce. */
 void buf__kick_writer(struct buf *buf);
 

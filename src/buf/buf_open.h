@@ -3,8 +3,8 @@
  *
  * The order in which the layer above calls:
  *
- *      buf_open            opens (or creates) app.db, locks it, checks its header; opens or makes the log; restores torn
- *                          pages from app.db-dw
+ *      buf_open            opens (or creates) app.db, locks it, checks its header; opens or makes the log;
+ *                          restores torn pages from app.db-dw
  *      buf_restart         runs wal_restart with the layer's redo handler; does nothing but fill in the
  *                          state when the file was closed cleanly
  *      buf_start_background
@@ -30,42 +30,45 @@ struct buf_options {
     struct wal_options wal;     /* zeros = defaults */
 };
 
-/* 58P01 absent, 55006 another process (or handle) has it open (DETAIL: pid and host), XX002 not a database file, 0A000 newer format
- * or unknown features, XX001 damage or a missing or foreign log, 22023 bad option. */
+/* 58P01 absent, 55006 another process (or handle) has it open (DETAIL: pid and host), XX002 not a database
+ * file, 0A000 newer format or unknown features, XX001 damage or a missing or foreign log, 22023 bad option. */
 int buf_open(struct op *op, const struct buf_options *options, struct buf **buf) MUST_CHECK;
 struct wal *buf_wal(struct buf *buf);
 const struct header_identity *buf_identity(const struct buf *buf);
-/* True when buf_open has just made the file: it holds page 0 only, and the layer above must build its own first pages. */
+/* True when buf_open has just made the file: it holds page 0 only, and the layer above must build its own
+ * first pages. */
 bool buf_is_new(const struct buf *buf);
 
-/* Between buf_open and the end of buf_restart, buf_fix_new also makes the file longer as needed, so that redo can rebuild pages
- * whose place was lost with the power.  Chains of losers live in the arena. */
+/* Between buf_open and the end of buf_restart, buf_fix_new also makes the file longer as needed, so that redo
+ * can rebuild pages whose place was lost with the power.  Chains of losers live in the arena. */
 int buf_restart(struct op *op, struct buf *buf, const struct wal_handlers *handlers, struct arena *arena,
                 struct wal_restart *restart) MUST_CHECK;
 
-/* What a checkpoint asks of the layers above: fill next_txn, next_tree, newest_commit and the chains (op's arena) of every
- * transaction that has appended a record but not yet its COMMIT or ABORT.  May list more (one that is just committing: restart sees its
- * COMMIT), never fewer; a chain's `last` may be stale but not newer than the truth. `redo` is set by the checkpoint. */
+/* What a checkpoint asks of the layers above: fill next_txn, next_tree, newest_commit and the chains (op's
+ * arena) of every transaction that has appended a record but not yet its COMMIT or ABORT.  May list more (one
+ * that is just committing: restart sees its COMMIT), never fewer; a chain's `last` may be stale but not newer
+ * than the truth. `redo` is set by the checkpoint. */
 struct buf_checkpoint_hooks {
     void *context;
     int (*collect)(void *context, struct op *op, struct wal_checkpoint_state *state);
 };
 
-/* One fuzzy checkpoint: writes the pages that are dirty now, moves the redo point, notes it in the file header, lets the log
- * reuse its older segments, cuts the file as buf_truncate_later asked.  Nobody waits for it.  Hold no latch. */
+/* One fuzzy checkpoint: writes the pages that are dirty now, moves the redo point, notes it in the file
+ * header, lets the log reuse its older segments, cuts the file as buf_truncate_later asked.  Nobody waits for
+ * it.  Hold no latch. */
 int buf_checkpoint(struct op *op, struct buf *buf, const struct buf_checkpoint_hooks *hooks) MUST_CHECK;
 /* Enough log has been written since the last checkpoint for the next one. Any thread. */
 bool buf_checkpoint_due(const struct buf *buf);
 
-/* Starts the background writer and the log's thread.  When a checkpoint is due, the writer calls checkpoint(context, op);
- * NULL: never. */
+/* Starts the background writer and the log's thread.  When a checkpoint is due, the writer calls
+ * checkpoint(context, op); NULL: never. */
 int buf_start_background(struct op *op, struct buf *buf, int (*checkpoint)(void *context, struct op *op), void *context)
     MUST_CHECK;
 /* Stops them and waits for what they were at.  buf_close does it too; for layers that must go first. */
 void buf_stop_background(struct buf *buf);
 
-/* Clean close: checkpoint with no transaction in progress, mark the file clean, remove log and double-write file. Frees everything
- * whatever happens; on an error the log stays and the next open restarts from it. */
+/* Clean close: checkpoint with no transaction in progress, mark the file clean, remove log and double-write
+ * file. Frees everything whatever happens; on an error the log stays and the next open restarts from it. */
 int buf_close(struct op *op, struct buf *buf, const struct buf_checkpoint_hooks *hooks) MUST_CHECK;
 /* Frees everything without writing: as if the process were killed. */
 void buf_abandon(struct buf *buf);

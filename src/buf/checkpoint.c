@@ -4,13 +4,14 @@
  * Fuzzy: nobody is stopped, pages go on changing.  In order:
  *
  *  1. Write what is dirty now and older than the checkpoint's beginning, in batches.
- *  2. begin = end of the log.  Fence: wait until each page that is latched exclusively at this moment has been let go.  A change is
- *     logged, then entered in the dirty page table, both under the latch; so after the fence every change
- *     logged before `begin` is in the table.
+ *  2. begin = end of the log.  Fence: wait until each page that is latched exclusively at this moment has been
+ *     let go.  A change is logged, then entered in the dirty page table, both under the latch; so after the
+ *     fence every change logged before `begin` is in the table.
  *  3. redo = min(begin, recovery LSNs in the table).
  *  4. Collect the transactions in progress.  Append the checkpoint record, make it durable.
  *  5. Write the header slot, sync.  From here on restart begins at `redo`.
- *  6. Log segments below min(redo, first record of any transaction in progress) may be reused; the tail of the file is cut.
+ *  6. Log segments below min(redo, first record of any transaction in progress) may be reused; the tail of the
+ *     file is cut.
  *
  * C1  Everything that the new slot lets go (log, pages of the tail) goes after the slot is durable.
  * C2  One checkpoint at a time.  No latch is held while the layers above are asked.
@@ -61,7 +62,8 @@ static Lsn redo_point(struct buf *buf, Lsn begin)
     return redo;
 }
 
-static int write_slot(struct op *op, struct buf *buf, const struct wal_checkpoint_state *state, Lsn checkpoint, uint32_t flags)
+static int write_slot(struct op *op, struct buf *buf, const struct wal_checkpoint_state *state, Lsn checkpoint,
+                      uint32_t flags)
 {
     struct header_slot *slot = &buf->slot;
     slot->flags = flags;

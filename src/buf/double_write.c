@@ -1,9 +1,10 @@
 /*
  * double_write.c -- pages that were being written when the power went.
  *
- * The disk writes 512 bytes at a time; a page that was half written is neither the old nor the new one, and redo cannot start
- * from it.  So each batch goes first to an area of its own, is synced there, and only then goes to its places.  After a crash a
- * page that fails its check in its place was torn in the newest batch, and lies whole in the area.
+ * The disk writes 512 bytes at a time; a page that was half written is neither the old nor the new one, and
+ * redo cannot start from it.  So each batch goes first to an area of its own, is synced there, and only then
+ * goes to its places.  After a crash a page that fails its check in its place was torn in the newest batch,
+ * and lies whole in the area.
  *
  *      app.db-dw:     | directory, 4096 bytes | page | page | ...
  *
@@ -11,10 +12,10 @@
  *                     32 database id (16)   48 log id u64   56 page size u32   60 zero u32
  *                     64 entries x (page number u64, page LSN u64, page crc32c u32, zero u32)
  *
- * W1  The area is overwritten only after the batch before is synced in its places; so of two batches at most the newer one can
- *     have torn pages, and it was whole in the area before the first of them was written.
- * W2  A copy is used only if its own checksum is right and the directory is of this very log: what an earlier life left
- *     behind restores nothing.
+ * W1  The area is overwritten only after the batch before is synced in its places; so of two batches at most
+ *     the newer one can have torn pages, and it was whole in the area before the first of them was written.
+ * W2  A copy is used only if its own checksum is right and the directory is of this very log: what an earlier
+ *     life left behind restores nothing.
  */
 #include "src/buf/buf_int.h"
 
@@ -96,9 +97,10 @@ static int read_directory(struct op *op, struct buf *buf, uint8_t *directory, st
     return OP_OK;
 }
 
-/* Restores one page if its place fails its check and the copy does not.  A place beyond the end of the file was never written: the log
- * still has all of that page. */
-static int restore_page(struct op *op, struct buf *buf, const struct directory_entry *entry, uint32_t index, uint8_t *page)
+/* Restores one page if its place fails its check and the copy does not.  A place beyond the end of the file
+ * was never written: the log still has all of that page. */
+static int restore_page(struct op *op, struct buf *buf, const struct directory_entry *entry, uint32_t index,
+                        uint8_t *page)
 {
     uint64_t offset = entry->page_no * buf->page_size;
     size_t got;

@@ -1,11 +1,13 @@
 /*
  * evict.c -- which frame to use next.
  *
- * Clock: a hand goes round the frames; each use of a page sets a mark, the hand clears it, and who has none when the hand comes is
- * evicted.  One byte per frame, no list to keep in order, so a hit costs a load (and a store once per round) [Corbato 68].
+ * Clock: a hand goes round the frames; each use of a page sets a mark, the hand clears it, and who has none
+ * when the hand comes is evicted.  One byte per frame, no list to keep in order, so a hit costs a load (and a
+ * store once per round) [Corbato 68].
  *
- * A dirty page is not evicted but first written, and never alone: whoever finds no clean frame writes a whole batch of cold
- * dirty pages (write.c), two syncs for up to 128 pages.  Usually the background writer has done so before.
+ * A dirty page is not evicted but first written, and never alone: whoever finds no clean frame writes a whole
+ * batch of cold dirty pages (write.c), two syncs for up to 128 pages.  Usually the background writer has done
+ * so before.
  *
  * E1  A latched page is not evicted (its latch is its pin).
  * E2  The exclusive latch is tried, never waited for, so that a thread that holds latches can evict.

@@ -1,11 +1,13 @@
 /*
  * file.c -- how long the database file is.
  *
- * page_count is the logical length: pages below it may be fixed.  The file itself runs ahead of it, a piece at a time, written with zeros
- * so that the space is really there: a change that was logged must not fail for want of disk later.
+ * page_count is the logical length: pages below it may be fixed.  The file itself runs ahead of it, a piece at
+ * a time, written with zeros so that the space is really there: a change that was logged must not fail for
+ * want of disk later.
  *
- * Cutting is put off.  The log from the redo point on may still name pages of the tail, in the life before they were freed; after a crash
- * redo would find them gone.  So the file is cut at the first checkpoint whose redo point has passed the request.
+ * Cutting is put off.  The log from the redo point on may still name pages of the tail, in the life before
+ * they were freed; after a crash redo would find them gone.  So the file is cut at the first checkpoint whose
+ * redo point has passed the request.
  */
 #include "src/buf/buf_int.h"
 
@@ -76,7 +78,8 @@ void buf_truncate_later(struct buf *buf, PageNo page_count)
     os_mutex_unlock(&buf->extend_latch);
 }
 
-/* Pages that nobody uses any more leave memory, written or not.  Their frames are free once the latches are released. */
+/* Pages that nobody uses any more leave memory, written or not.  Their frames are free once the latches are
+ * released. */
 static uint32_t drop_tail(struct buf *buf, PageNo first, uint32_t *dropped)
 {
     uint32_t count = 0;

@@ -72,8 +72,9 @@ static int check_identity(struct op *op, struct buf *buf, const struct header_id
         return op_fail(op, "XX001", "page 0 of \"%s\" is damaged: its identity has a wrong checksum", buf->path);
     if (identity->format > HEADER_FORMAT || identity->incompatible != 0 || identity->read_only_compatible != 0) {
         op_fail(op, "0A000", "database \"%s\" was written by a newer version", buf->path);
-        op_detail(op, "It has format %u, this program knows %d; features this program does not know: %llX.", identity->format,
-                  HEADER_FORMAT, (unsigned long long)(identity->incompatible | identity->read_only_compatible));
+        op_detail(op, "It has format %u, this program knows %d; features this program does not know: %llX.",
+                  identity->format, HEADER_FORMAT,
+                  (unsigned long long)(identity->incompatible | identity->read_only_compatible));
         return OP_FAILED;
     }
     uint32_t size = identity->page_size;
@@ -90,7 +91,8 @@ static int choose_slot(struct op *op, struct buf *buf, const uint8_t *header)
     memcpy(&slots[1], header + HEADER_SLOT_B, sizeof(slots[1]));
     const struct header_slot *best = NULL;
     for (int i = 0; i < 2; i++)
-        if (slots[i].sequence != 0 && slots[i].crc == slot_crc(&slots[i]) && (!best || slots[i].sequence > best->sequence))
+        if (slots[i].sequence != 0 && slots[i].crc == slot_crc(&slots[i]) &&
+            (!best || slots[i].sequence > best->sequence))
             best = &slots[i];
     if (!best || best->page_count == 0)
         return op_fail(op, "XX001", "page 0 of \"%s\" is damaged: no checkpoint slot is valid", buf->path);

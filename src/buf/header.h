@@ -20,8 +20,8 @@
  *      24 checkpoint LSN    32 redo LSN       40 highest LSN     48 page count u64  56 next transaction id
  *      64 next tree id      72 newest commit  80 zero u32        84 crc32c of bytes 0..83
  *
- * The slot with the highest sequence number and a valid checksum counts; the next one is written over the other.  A slot lies
- * within one 512-byte sector, so a torn write leaves the old one or is detected.
+ * The slot with the highest sequence number and a valid checksum counts; the next one is written over the
+ * other.  A slot lies within one 512-byte sector, so a torn write leaves the old one or is detected.
  *
  * Feature bits: a program that does not know a bit in `compatible` may go on, in `read-only compatible` may only
  * read, in `incompatible` must refuse.

@@ -1,19 +1,20 @@
 /*
  * latch.c -- finding a page in memory and latching it, in one atomic operation on its state word.
  *
- * A hit is: load the page's word, see its frame, compare-and-swap the latch bits.  There is no hash table and no separate pin: whoever
- * holds the latch also pins.  A miss is the same with the exclusive latch on a word without a frame: its holder reads the page
- * in, others wait for the latch as they would for a writer.
+ * A hit is: load the page's word, see its frame, compare-and-swap the latch bits.  There is no hash table and
+ * no separate pin: whoever holds the latch also pins.  A miss is the same with the exclusive latch on a word
+ * without a frame: its holder reads the page in, others wait for the latch as they would for a writer.
  *
- * Optimistic readers write nothing at all: they remember the word, read, and look whether frame and version are still the same.
+ * Optimistic readers write nothing at all: they remember the word, read, and look whether frame and version
+ * are still the same.
  *
  *      reader:  load word (acquire) ... read bytes ... fence, load word again
  *      writer:  latch exclusively, fence ... change bytes ... release: version + 1
  *
  * L1  A frame number in a word changes only under the exclusive latch of that page.
  * L2  Contents change only under the exclusive latch, and each release of it changes the version.
- * L3  A sleeper set the waiters bit after it had read its parking word; whoever frees the latch and sees the bit bumps the
- *     parking word.  So no wake-up is lost.
+ * L3  A sleeper set the waiters bit after it had read its parking word; whoever frees the latch and sees the
+ *     bit bumps the parking word.  So no wake-up is lost.
  *
  * Sleepers park by a hash of the page number; a shared parking place costs spurious wake-ups only.
  */
@@ -191,7 +192,8 @@ static void fill_ref(struct buf *buf, struct page_ref *ref, PageNo page_no, uint
 }
 
 /* The page is not in memory and the caller has just latched its word exclusively: gets a frame and fills it. */
-static int bring_in(struct op *op, struct buf *buf, PageNo page_no, bool fresh, enum latch_mode mode, struct page_ref *ref)
+static int bring_in(struct op *op, struct buf *buf, PageNo page_no, bool fresh, enum latch_mode mode,
+                    struct page_ref *ref)
 {
     uint32_t frame;
     if (buf__take_frame(op, buf, &frame)) {

@@ -82,6 +82,11 @@ static int open_file(struct op *op, struct buf *buf, const struct buf_options *o
     return buf__header_read(op, buf);
 }
 
+static uint32_t smaller(uint32_t a, uint32_t b)
+{
+    return a < b ? a : b;
+}
+
 static int make_frames(struct op *op, struct buf *buf, uint64_t cache_size)
 {
     uint64_t frames = (cache_size ? cache_size : UINT64_C(64) << 20) / buf->page_size;
@@ -90,8 +95,7 @@ static int make_frames(struct op *op, struct buf *buf, uint64_t cache_size)
     if (frames > BUF__FRAMES_MAX)
         frames = BUF__FRAMES_MAX;
     buf->frame_count = (uint32_t)frames;
-    buf->batch_max = BUF__BATCH_BYTES / buf->page_size < BUF__BATCH_PAGES ? BUF__BATCH_BYTES / buf->page_size
-                                                                         : BUF__BATCH_PAGES;
+    buf->batch_max = smaller(smaller(BUF__BATCH_BYTES / buf->page_size, BUF__BATCH_PAGES), buf->frame_count);
     buf->frames = mem_calloc(frames, sizeof(*buf->frames));
     buf->pages = mem_alloc_aligned(4096, frames * buf->page_size);
     buf->free_frames = mem_alloc(frames * sizeof(*buf->free_frames));
@@ -122,6 +126,18 @@ static int set_geometry(struct op *op, struct buf *buf)
     return OP_OK;
 }
 
+/* The double-write area gets its space now: on a full disk, pages must still find their way home. */
+static int open_double_write(struct op *op, struct buf *buf)
+{
+    uint64_t size, wanted = BUF__DIRECTORY_BYTES + (uint64_t)buf->batch_max * buf->page_size;
+    if (os_open(op, buf->vfs, buf->dw_path, OS_OPEN_CREATE, &buf->dw) || os_size(op, buf->dw, &size))
+        return OP_FAILED;
+    if (size >= wanted)
+        return OP_OK;
+    memset(buf->batch_bytes, 0, wanted - size);
+    return os_write(op, buf->dw, size, buf->batch_bytes, wanted - size);
+}
+
 static void identify(const struct buf *buf, struct wal_identity *identity)
 {
     memcpy(identity->database_id, buf->identity.database_id, sizeof(identity->database_id));
@@ -135,7 +151,7 @@ static int begin_log(struct op *op, struct buf *buf, const struct buf_options *o
     os_random(&buf->slot.log_id, sizeof(buf->slot.log_id));
     identify(buf, &identity);
     if (wal_create(op, buf->vfs, buf->wal_path, &identity, buf->slot.highest_lsn, &options->wal, &buf->wal) ||
-        os_open(op, buf->vfs, buf->dw_path, OS_OPEN_CREATE, &buf->dw))
+        open_double_write(op, buf))
         return OP_FAILED;
     buf->slot.flags = 0;
     buf->slot.checkpoint_lsn = 0;
@@ -158,7 +174,7 @@ static int resume_log(struct op *op, struct buf *buf, const struct buf_options *
     }
     identify(buf, &identity);
     buf->restarting = true;
-    if (os_open(op, buf->vfs, buf->dw_path, OS_OPEN_CREATE, &buf->dw) ||
+    if (open_double_write(op, buf) ||
         wal_open(op, buf->vfs, buf->wal_path, &identity, &options->wal, &buf->wal))
         return OP_FAILED;
     return buf__double_write_restore(op, buf);

@@ -1,16 +1,16 @@
 /*
  * write.c -- dirty pages on their way to the disk.
  *
- * Pages are written in batches: chosen, sorted, copied under their latch to a private buffer, and from then on nobody is kept from
- * changing them.  Then, in this order:
+ * Pages are written in batches: chosen, sorted, copied under their latch to a private buffer, and from then on
+ * nobody is kept from changing them.  Then, in this order:
  *
  *      log durable up to the newest page LSN of the batch        (P1)
  *      copies and directory to the double-write area, sync       (torn pages: double_write.c)
  *      copies to their places, sync
  *      pages leave the dirty page table, unless changed again    (P2)
  *
- * A page changed while its copy is on the way stays dirty, with the first of these changes as its new recovery LSN, but only once the
- * copy is synced; until then the old one counts.
+ * A page changed while its copy is on the way stays dirty, with the first of these changes as its new recovery
+ * LSN, but only once the copy is synced; until then the old one counts.
  *
  * O1  One batch at a time; the double-write area is free when write_latch is.
  * O2  Choosing never waits for a page latch: who needs a frame may hold latches itself.
@@ -34,11 +34,12 @@ static bool is_eligible(const struct buf__frame *frame, enum buf__choice choice,
     return recovery != 0 && (choice == BUF__COLD || recovery < limit);
 }
 
-/* Fills buf->batch.  Cold ones: from the hand on, those not used lately first. */
+/* Fills buf->batch.  Cold ones: from the hand on, those not used lately first.  Old ones: from where the last
+ * batch ended. */
 static void choose(struct buf *buf, enum buf__choice choice, Lsn limit)
 {
     buf->batch_len = 0;
-    uint64_t hand = choice == BUF__COLD ? atomic_load_explicit(&buf->hand, memory_order_relaxed) : 0;
+    uint64_t hand = choice == BUF__COLD ? atomic_load_explicit(&buf->hand, memory_order_relaxed) : buf->scan_at;
     int rounds = choice == BUF__COLD ? 2 : 1;
     for (int round = 0; round < rounds && buf->batch_len < buf->batch_max; round++) {
         for (uint32_t i = 0; i < buf->frame_count && buf->batch_len < buf->batch_max; i++) {
@@ -50,6 +51,8 @@ static void choose(struct buf *buf, enum buf__choice choice, Lsn limit)
             PageNo page_no = atomic_load_explicit(&frame->page_no, memory_order_acquire);
             if (page_no != 0)
                 buf->batch[buf->batch_len++] = (struct buf__batch_entry){page_no, at + 1};
+            if (choice == BUF__OLD)
+                buf->scan_at = at + 1;
         }
     }
     qsort(buf->batch, buf->batch_len, sizeof(buf->batch[0]), by_page);
@@ -122,7 +125,8 @@ static int write_in_place(struct op *op, struct buf *buf)
         uint32_t n = 1;
         while (i + n < buf->batch_len && buf->batch[i + n].page_no == buf->batch[i].page_no + n)
             n++;
-        if (os_write(op, buf->file, buf->batch[i].page_no * buf->page_size, batch_page(buf, i), (size_t)n * buf->page_size))
+        uint64_t offset = buf->batch[i].page_no * buf->page_size;
+        if (os_write(op, buf->file, offset, batch_page(buf, i), (size_t)n * buf->page_size))
             return OP_FAILED;
         i += n;
     }
@@ -139,7 +143,8 @@ static int write_copies(struct op *op, struct buf *buf, Lsn newest)
     return write_in_place(op, buf);
 }
 
-int buf__write_batch(struct op *op, struct buf *buf, enum buf__choice choice, Lsn limit, uint32_t *found, uint32_t *written)
+int buf__write_batch(struct op *op, struct buf *buf, enum buf__choice choice, Lsn limit, uint32_t *found,
+                     uint32_t *written)
 {
     *found = *written = 0;
     uint64_t before = atomic_load(&buf->batches);

@@ -1,9 +1,9 @@
 /*
  * test_pool.c -- the buffer pool and its log together, under a toy layer.
  *
- * Each page is an array of 64-bit cells.  There are two log records: "page p begins empty" and "cell c of page p becomes v".  The
- * model is the list of all changes with their LSNs: after a crash the pages must look as after some prefix of it that holds
- * everything that was durable.
+ * Each page is an array of 64-bit cells.  There are two log records: "page p begins empty" and "cell c of page
+ * p becomes v".  The model is the list of all changes with their LSNs: after a crash the pages must look as
+ * after some prefix of it that holds everything that was durable.
  */
 #include <errno.h>
 #include <setjmp.h>
@@ -15,6 +15,7 @@
 #include <cmocka.h>
 
 #include "src/base/endian.h"
+#include "src/base/mem.h"
 #include "src/base/rng.h"
 #include "src/buf/buf_open.h"
 #include "src/os/fault.h"
@@ -85,8 +86,8 @@ static void world_init(struct world *w, struct vfs *vfs)
     op_init(&w->op);
     arena_init(&w->arena);
     w->vfs = vfs;
-    w->options = (struct buf_options){.vfs = vfs, .path = "db", .create = true, .page_size = 4096, .cache_size = 16 * 4096,
-        .wal = {.segment_size = 16384, .buffer_size = 65536, .max_wal_size = 8 * 16384}};
+    w->options = (struct buf_options){.vfs = vfs, .path = "db", .create = true, .page_size = 4096,
+        .cache_size = 16 * 4096, .wal = {.segment_size = 16384, .buffer_size = 65536, .max_wal_size = 8 * 16384}};
     w->history = calloc(HISTORY_MAX, sizeof(*w->history));
     w->model = calloc(PAGES * CELLS, sizeof(*w->model));
 }
@@ -109,8 +110,8 @@ static void close_world(struct world *w)
     free(w->model);
 }
 
-static int log_and_mark(struct op *op, struct buf *buf, uint8_t type, struct page_ref *ref, uint32_t cell, uint64_t value,
-                        Lsn *lsn)
+static int log_and_mark(struct op *op, struct buf *buf, uint8_t type, struct page_ref *ref, uint32_t cell,
+                        uint64_t value, Lsn *lsn)
 {
     uint8_t bytes[20];
     put_u64(bytes, ref->page_no);
@@ -531,7 +532,8 @@ static void eight_threads_on_a_tiny_cache_keep_the_total(void **state)
     assert_int_equal(buf_start_background(&w.op, w.buf, NULL, NULL), 0);
     for (int i = 0; i <= THREADS; i++) {
         movers[i] = (struct mover){.w = &w, .seed = (uint64_t)i, .moves = 800, .stop = &stop};
-        assert_int_equal(os_thread_start(&w.op, i < THREADS ? move : checkpoint_often, &movers[i], "mover", &threads[i]), 0);
+        void (*run)(void *) = i < THREADS ? move : checkpoint_often;
+        assert_int_equal(os_thread_start(&w.op, run, &movers[i], "mover", &threads[i]), 0);
     }
     for (int i = 0; i <= THREADS; i++) {
         if (i == THREADS)
@@ -602,6 +604,33 @@ static void power_may_go_at_any_call(void **state)
     printf("buf-power-cuts seed=%llu count=%llu failures=0\n", (unsigned long long)seed, (unsigned long long)count);
 }
 
+static void without_memory_opening_fails_cleanly_and_works_the_next_time(void **state)
+{
+    uint64_t failures = 0;
+    for (uint64_t n = 1; n < 60; n++) {
+        struct world w;
+        open_new(&w, fault_vfs_new(n));
+        begin_pages(&w);
+        buf_abandon(w.buf);
+        w.buf = NULL;
+        op_reset(&w.op);
+        mem_fail_at(n);
+        int result = open_pool(&w);
+        mem_fail_at(0);
+        if (result) {
+            failures++;
+            assert_string_equal(w.op.error.sqlstate, "53200");
+            if (w.buf)
+                buf_abandon(w.buf);
+            w.buf = NULL;
+            assert_int_equal(open_pool(&w), 0);
+        }
+        check_pages(&w, 0);
+        close_world(&w);
+    }
+    assert_true(failures > 10);
+}
+
 static void creation_and_clean_close_may_be_cut_anywhere(void **state)
 {
     for (uint64_t cut = 1; cut < 40; cut++) {
@@ -641,6 +670,7 @@ int main(void)
         cmocka_unit_test(a_failed_read_or_write_is_an_error_and_loses_nothing),
         cmocka_unit_test(eight_threads_on_a_tiny_cache_keep_the_total),
         cmocka_unit_test(power_may_go_at_any_call),
+        cmocka_unit_test(without_memory_opening_fails_cleanly_and_works_the_next_time),
         cmocka_unit_test(creation_and_clean_close_may_be_cut_anywhere),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -164,7 +164,8 @@ static void a_checkpoint_lets_restart_begin_later_but_not_forget_who_was_in_prog
     put(&w, &idle, 1000, 100);
     for (uint64_t i = 0; i < 50; i++)
         put(&w, NULL, i, 100);
-    struct wal_checkpoint_state cp = {.next_txn = 4, .next_tree = 8, .redo = wal_end(w.wal), .chain_count = 1, .chains = &idle};
+    struct wal_checkpoint_state cp = {.next_txn = 4, .next_tree = 8, .redo = wal_end(w.wal),
+                                      .chain_count = 1, .chains = &idle};
     w.start.redo = cp.redo;
     assert_int_equal(wal_checkpoint(&w.op, w.wal, &cp, &w.start.checkpoint), 0);
     w.start.proven = wal_durable_end(w.wal);
@@ -437,8 +438,8 @@ static void the_background_thread_makes_records_durable_that_nobody_waits_for(vo
 
 /* ---- random lives --------------------------------------------------------------------------------- */
 
-/* Lives of a log: append, flush, checkpoint, then the process dies or the power goes, also in the middle of a call.  What was
- * durable must come back, in order, and behind it only a prefix of what was appended after. */
+/* Lives of a log: append, flush, checkpoint, then the process dies or the power goes, also in the middle of a
+ * call.  What was durable must come back, in order, and behind it only a prefix of what was appended after. */
 static void live(struct world *w, struct rng *rng, uint64_t *next, uint64_t *durable)
 {
     uint64_t steps = 1 + rng_below(rng, 60);
