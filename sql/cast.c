@@ -21,10 +21,10 @@ static int int_out_of_range(struct eval_env *env, Oid to)
 static FUNC_KERNEL(int_to_int)
 {
     int size = type__int_size(func->result);
-    bool bad = false;
+    bool bad = false, wide = func->args[0] == TYPE_INT8;    /* narrower ones wrap into an oid */
     if (func->result == TYPE_OID)
         FUNC_UNARY_LOOP(int64_t, args[0]->ints, int64_t, out->ints, {
-            bad |= x < INT32_MIN || x > UINT32_MAX;
+            bad |= wide && (x < 0 || x > UINT32_MAX);
             r = (int64_t)(uint32_t)x;
         });
     else if (func->args[0] == TYPE_OID && size == 4)

@@ -32,6 +32,7 @@ struct moment_text {
     int month_word;                 /* 1..12 when named */
     struct number loose[3];
     int loose_count;
+    int numbers_before_month;
     int day_of_year;                /* 0 none */
     int64_t hour, minute, second, fraction;
     enum meridian meridian;
@@ -87,7 +88,7 @@ static struct number read_number(const char **at)
 {
     struct number n = { 0, 0 };
     for (; isdigit((unsigned char)**at); ++*at, n.digits++)
-        if (n.value < INT32_MAX)
+        if (n.value < INT64_C(1000000000000))
             n.value = n.value * 10 + (**at - '0');
     return n;
 }
@@ -191,7 +192,8 @@ static enum verdict read_joined_date(const char **at, struct moment_text *text, 
     struct number second = { 0, 0 }, third = { 0, 0 };
     int month = first_month;
 
-    if (text->has_date)
+    /* Behind a time it would be a zone. */
+    if (text->has_date || text->has_time)
         return BAD_SYNTAX;
     ++*at;
     if (isalpha((unsigned char)**at)) {
@@ -234,12 +236,8 @@ static enum verdict read_digits(const char **at, struct moment_text *text)
     }
     if ((next == '-' || next == '/' || next == '.') && !text->has_date && text->loose_count == 0)
         return read_joined_date(at, text, n, 0);
-    if (!text->has_date && n.digits == 8) {
-        set_date(text, (struct number){ n.value / 10000, 4 }, n.value / 100 % 100, n.value % 100);
-        return FINE;
-    }
-    if (!text->has_date && n.digits == 6 && !text->month_word) {
-        set_date(text, (struct number){ n.value / 10000, 2 }, n.value / 100 % 100, n.value % 100);
+    if (!text->has_date && n.digits >= 6 && !text->month_word) {
+        set_date(text, (struct number){ n.value / 10000, n.digits - 4 }, n.value / 100 % 100, n.value % 100);
         return FINE;
     }
     if (text->has_date && (n.digits == 6 || n.digits == 4))
@@ -291,6 +289,7 @@ static enum verdict read_letters(const char **at, struct moment_text *text)
         if (text->month_word || text->has_date)
             return BAD_SYNTAX;
         text->month_word = month;
+        text->numbers_before_month = text->loose_count;
         return FINE;
     }
     if (moment != MOMENT_NONE) {
@@ -348,13 +347,12 @@ static enum verdict read_tokens(const char *at, struct moment_text *text)
             verdict = read_digits(&at, text);
         } else if (isalpha((unsigned char)*at)) {
             verdict = read_letters(&at, text);
-        } else if ((*at == '-' || *at == '+') && isalpha((unsigned char)at[1])) {
-            bool negative = *at++ == '-';
+        } else if (*at == '-' && isalpha((unsigned char)at[1])) {
+            at++;
             verdict = read_letters(&at, text);
             if (verdict == FINE && text->moment != MOMENT_INFINITY)
                 verdict = BAD_SYNTAX;
-            if (negative)
-                text->moment = MOMENT_MINUS_INFINITY;
+            text->moment = MOMENT_MINUS_INFINITY;
         } else if ((*at == '-' || *at == '+') && text->has_time) {
             verdict = read_zone(&at, text);
         } else {
@@ -369,6 +367,9 @@ static enum verdict read_tokens(const char *at, struct moment_text *text)
 /* Makes a date of the loose numbers. */
 static enum verdict settle_loose(struct moment_text *text)
 {
+    /* A number in front of everything else is a day or a whole year. */
+    if (text->numbers_before_month && text->loose[0].digits <= 2 && text->loose[0].value > 31)
+        return BAD_SYNTAX;
     if (text->month_word && !text->has_date && text->loose_count == 2)
         return set_date_named(text, text->month_word, text->loose[0], text->loose[1]);
     if (!text->month_word && !text->has_date && text->loose_count == 3) {

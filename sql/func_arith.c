@@ -177,4 +177,4 @@ DOUBLE_UNARY(func__double_round, rint(x))       /* half to even */
 DOUBLE_UNARY(func__double_truncate, trunc(x))
 DOUBLE_UNARY(func__double_ceiling, ceil(x))
 DOUBLE_UNARY(func__double_floor, floor(x))
-DOUBLE_UNARY(func__double_sign, x > 0 ? 1 : x < 0 ? -1 : x)
+DOUBLE_UNARY(func__double_sign, (x > 0) - (x < 0))

@@ -21,12 +21,11 @@ FUNC_ROW(func__numeric_plus)
     return 0;
 }
 
-/* PostgreSQL rounds to at most so many places, on either side of the point. */
+/* Places beyond what a value can have make no difference. */
 static int round_places(const struct func_call *call, const struct datum *args)
 {
-    enum { PLACES_MAX = 2000 };
-    int64_t places = call->arg_count > 1 ? args[1].i : 0;
-    return (int)(places > PLACES_MAX ? PLACES_MAX : places < -PLACES_MAX ? -PLACES_MAX : places);
+    int64_t places = call->arg_count > 1 ? args[1].i : 0, least = -NUMERIC_INTEGER_DIGITS_MAX - 1;
+    return (int)(places > NUMERIC_SCALE_MAX ? NUMERIC_SCALE_MAX : places < least ? least : places);
 }
 
 FUNC_ROW(func__numeric_round)

@@ -401,7 +401,7 @@ FUNC_ROW(func__text_chr)
 {
     int64_t c = args[0].i;
     if (c < 0)
-        return op_fail(call->env->op, "54000", "character number must be positive");
+        return op_fail(call->env->op, "22023", "character number must be positive");
     if (c == 0)
         return op_fail(call->env->op, "54000", "null character not permitted");
     if (c > 0x10ffff || (c >= 0xd800 && c <= 0xdfff))

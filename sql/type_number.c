@@ -120,7 +120,7 @@ static int double_out_of_range(struct op *op, Oid oid, struct bytes text)
                    type_info(oid)->name);
 }
 
-/* strtod reads more than SQL has: only digits, and the words for what is not finite. */
+/* strtod reads more words than SQL has for what is not finite. */
 static bool looks_like_number(struct bytes text)
 {
     size_t i = text.len && (text.data[0] == '-' || text.data[0] == '+');
@@ -129,7 +129,7 @@ static bool looks_like_number(struct bytes text)
     if (left == 0)
         return false;
     if (isdigit(text.data[i]) || text.data[i] == '.')
-        return memchr(word, 'x', left) == NULL && memchr(word, 'X', left) == NULL;
+        return true;
     return (left == 3 && (strncasecmp(word, "nan", 3) == 0 || strncasecmp(word, "inf", 3) == 0)) ||
            (left == 8 && strncasecmp(word, "infinity", 8) == 0);
 }
@@ -234,13 +234,37 @@ static bool reads_back(const struct decimal_digits *d, double value, bool float4
     return float4 ? read_float(text, NULL) == (float)value : read_double(text, NULL) == value;
 }
 
+/* Whether the digits stand for the exact middle between the value and a neighbour: such a text reads back only by the rule for
+ * ties, and is not taken.  (A middle has one bit more than a double, so long double holds it.) */
+static bool is_tie(const struct decimal_digits *d, double value)
+{
+    char text[48], exact[64];
+    size_t len = write_exponential(d, text);
+    text[len] = '\0';
+    long double parsed = c_locale ? strtold_l(text, NULL, c_locale) : strtold(text, NULL);
+    if (parsed == (long double)value)
+        return false;
+    double neighbour = nextafter(value, parsed > (long double)value ? (double)INFINITY : -(double)INFINITY);
+    if (parsed != ((long double)value + (long double)neighbour) / 2)
+        return false;
+    /* Was it exactly the middle, or rounded to it? */
+    snprintf(exact, sizeof exact, "%.40Le", parsed);
+    const char *at = exact + (exact[0] == '-');
+    for (int i = 0; *at != 'e'; at++)
+        if (isdigit((unsigned char)*at) && *at != (i < d->count ? d->digits[i] : '0'))
+            return false;
+        else
+            i += isdigit((unsigned char)*at) != 0;
+    return true;
+}
+
 static void shortest(double value, bool float4, struct decimal_digits *d)
 {
     bool denormal = fabs(value) < (float4 ? (double)FLT_MIN : DBL_MIN);
     int count = denormal ? 1 : float4 ? FLT_DIG : DBL_DIG, most = float4 ? 9 : 17;
     for (; count <= most; count++) {
         round_to_digits(value, count, d);
-        if (count == most || reads_back(d, value, float4))
+        if (count == most || (reads_back(d, value, float4) && (float4 || !is_tie(d, value))))
             break;
     }
     while (d->count > 1 && d->digits[d->count - 1] == '0')
