@@ -20,6 +20,8 @@
 
 #include "src/base/hash.h"
 
+enum { SLACK_BYTES = 65536 };
+
 /* A record on its way into the buffer. */
 struct pending {
     uint8_t head[WAL__HEAD_MAX];
@@ -179,13 +181,13 @@ void wal__append_mark(struct wal *wal, Lsn durable)
     atomic_store_explicit(&wal->end, lsn + WAL__MARK_BYTES, memory_order_release);
 }
 
-int wal_reserve(struct op *op, struct wal *wal, uint64_t bytes)
+int wal__reserve(struct op *op, struct wal *wal, uint64_t bytes, uint64_t slack)
 {
     if (atomic_load(&wal->broken))
         return wal__fail_broken(op, wal);
     atomic_fetch_add(&wal->reserved, bytes);
     for (;;) {
-        uint64_t wanted = wal_end(wal) + atomic_load(&wal->reserved) + wal->payload;
+        uint64_t wanted = wal_end(wal) + atomic_load(&wal->reserved) + slack;
         if (wanted <= atomic_load(&wal->capacity))
             return OP_OK;
         if (wal__grow(op, wal)) {
@@ -193,6 +195,12 @@ int wal_reserve(struct op *op, struct wal *wal, uint64_t bytes)
             return OP_FAILED;
         }
     }
+}
+
+int wal_reserve(struct op *op, struct wal *wal, uint64_t bytes)
+{
+    uint64_t half = wal->payload / 2;   /* with two slots, a checkpoint can always make this room */
+    return wal__reserve(op, wal, bytes, half < SLACK_BYTES ? half : SLACK_BYTES);
 }
 
 void wal_unreserve(struct wal *wal, uint64_t bytes)

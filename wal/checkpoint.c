@@ -30,7 +30,7 @@ int wal_checkpoint(struct op *op, struct wal *wal, const struct wal_checkpoint_s
         put_u64(at + 8, state->chains[i].first);
         put_u64(at + 16, state->chains[i].last);
     }
-    if (wal_reserve(op, wal, len + WAL__HEAD_MAX))
+    if (wal__reserve(op, wal, len + WAL__HEAD_MAX, 0))
         return OP_FAILED;
     struct bytes part = {bytes, len};
     *lsn = wal_append(wal, NULL, WAL_CHECKPOINT, 0, &part, 1);

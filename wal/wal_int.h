@@ -85,6 +85,9 @@ struct wal {
 
 /* append.c */
 uint32_t wal__record_crc(uint32_t seed, const uint8_t *record, uint32_t len, Lsn lsn);
+/* wal_reserve, leaving `slack` bytes beyond.  Some slack is what others leave for flush marks, and for
+ * checkpoints: on a full disk they are what makes space. */
+int wal__reserve(struct op *op, struct wal *wal, uint64_t bytes, uint64_t slack) MUST_CHECK;
 /* Under append_latch: appends a flush mark if it fits. */
 void wal__append_mark(struct wal *wal, Lsn durable);
 

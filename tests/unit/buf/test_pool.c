@@ -553,6 +553,90 @@ static void eight_threads_on_a_tiny_cache_keep_the_total(void **state)
     close_world(&w);
 }
 
+/* Each thread counts up a cell of its own in one page after the other, and notes what was acknowledged. */
+struct counter {
+    struct buf *buf;
+    uint32_t cell;
+    uint64_t tried[PAGES], acknowledged[PAGES];
+};
+
+static void count_up(void *arg)
+{
+    struct counter *c = arg;
+    struct op op;
+    op_init(&op);
+    for (uint64_t i = 0; i < 1000000; i++) {
+        PageNo page_no = 1 + (i * 31 + c->cell * 17) % (PAGES - 1);
+        Lsn lsn;
+        c->tried[page_no]++;
+        if (set_cell(&op, c->buf, page_no, c->cell, c->tried[page_no], &lsn) || wal_flush(&op, buf_wal(c->buf), lsn))
+            break;
+        c->acknowledged[page_no] = c->tried[page_no];
+    }
+    op_end(&op);
+}
+
+static void what_threads_were_promised_survives_a_power_cut(void **state)
+{
+    static struct counter counters[THREADS];
+    for (uint64_t round = 1; round <= 6; round++) {
+        struct world w;
+        struct os_thread *threads[THREADS];
+        open_new(&w, fault_vfs_new(round));
+        begin_pages(&w);
+        assert_int_equal(buf_start_background(&w.op, w.buf, NULL, NULL), 0);
+        fault_cut_at(w.vfs, 100 * round * round);
+        memset(counters, 0, sizeof(counters));
+        for (uint32_t i = 0; i < THREADS; i++) {
+            counters[i].buf = w.buf;
+            counters[i].cell = i;
+            assert_int_equal(os_thread_start(&w.op, count_up, &counters[i], "counter", &threads[i]), 0);
+        }
+        for (int i = 0; i < THREADS; i++)
+            os_thread_join(threads[i]);
+        buf_abandon(w.buf);
+        w.buf = NULL;
+        fault_power_on(w.vfs, round % 2 ? FAULT_LOSE_ALL : FAULT_KEEP_RANDOM, round);
+        if (open_pool(&w))
+            fail_msg("%s", w.op.error.message);
+        for (PageNo p = 1; p < PAGES; p++)
+            for (uint32_t i = 0; i < THREADS; i++) {
+                assert_true(get(&w, p, i) >= counters[i].acknowledged[p]);
+                assert_true(get(&w, p, i) <= counters[i].tried[p]);
+            }
+        close_world(&w);
+    }
+}
+
+static void on_a_full_disk_the_file_does_not_grow_but_work_goes_on(void **state)
+{
+    struct world w;
+    open_new(&w, fault_vfs_new(1));
+    begin_pages(&w);
+    for (uint64_t i = 0; i < 200; i++)
+        assert_int_equal(set(&w, 1 + i * 7 % (PAGES - 1), i % CELLS, i), 0);
+    assert_int_equal(buf_checkpoint(&w.op, w.buf, NULL), 0);
+    fault_capacity(w.vfs, 1);
+    int result = OP_OK;
+    for (PageNo p = PAGES; p < PAGES + 1000 && result == OP_OK; p++)
+        result = buf_extend(&w.op, w.buf, p + 1);
+    assert_int_equal(result, OP_FAILED);
+    assert_string_equal(w.op.error.sqlstate, "53100");
+    op_reset(&w.op);
+    for (uint64_t i = 0; i < 2000; i++) {
+        if (set(&w, 1 + i * 7 % (PAGES - 1), i % CELLS, i) == OP_OK)
+            continue;
+        assert_string_equal(w.op.error.sqlstate, "53100");      /* no room for log: a checkpoint makes some */
+        op_reset(&w.op);
+        assert_int_equal(buf_checkpoint(&w.op, w.buf, NULL), 0);
+        assert_int_equal(set(&w, 1 + i * 7 % (PAGES - 1), i % CELLS, i), 0);
+    }
+    check_pages(&w, w.count);
+    assert_int_equal(buf_close(&w.op, w.buf, NULL), 0);
+    w.buf = NULL;
+    close_world(&w);
+}
+
 /* ---- random crashes ------------------------------------------------------------------------------- */
 
 static void live(struct world *w, struct rng *rng)
@@ -669,6 +753,8 @@ int main(void)
         cmocka_unit_test(the_tail_is_cut_once_no_log_needs_it),
         cmocka_unit_test(a_failed_read_or_write_is_an_error_and_loses_nothing),
         cmocka_unit_test(eight_threads_on_a_tiny_cache_keep_the_total),
+        cmocka_unit_test(what_threads_were_promised_survives_a_power_cut),
+        cmocka_unit_test(on_a_full_disk_the_file_does_not_grow_but_work_goes_on),
         cmocka_unit_test(power_may_go_at_any_call),
         cmocka_unit_test(without_memory_opening_fails_cleanly_and_works_the_next_time),
         cmocka_unit_test(creation_and_clean_close_may_be_cut_anywhere),
