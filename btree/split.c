@@ -90,10 +90,13 @@ static int choose_cut(struct op *op, struct store *store, const struct page_ref 
     }
     if (leaf) {
         sound = node_search(node, key, &slot, &found);
-        if (sound && rightmost && slot == slots && !found)
-            sound = make_separator(node, slots, key, cut);
-        else {
-            slot = middle_of(node);
+        bool append = rightmost && slot == slots && !found;
+        if (append) {
+            sound = sound && make_separator(node, slots, key, cut);
+            append = node_free(node) >= cut->separator.len;     /* the left page gets a fence that it did not have */
+        }
+        if (!append) {
+            slot = slot == slots && rightmost ? slots - 1 : middle_of(node);
             sound = sound && node_key(node, slot, buffer, &right) && make_separator(node, slot, right, cut);
         }
     } else {
