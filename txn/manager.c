@@ -56,6 +56,10 @@ void writer__activate(struct txn *txn)
     struct txn_manager *manager = txn->manager;
 
     os_mutex_lock(&manager->mutex);
+    if (txn->id == 0) {
+        txn->id = atomic_fetch_add(&manager->next_txn, 1);
+        txn->chain.txn = txn->id;
+    }
     txn->active_next = manager->active.active_next;
     txn->active_prev = &manager->active;
     txn->active_next->active_prev = txn;
@@ -129,6 +133,9 @@ static int collect(void *context, struct op *op, struct wal_checkpoint_state *st
     }
     state->chain_count = count;
     state->next_txn = atomic_load(&manager->next_txn);
+    if (state->newest_commit < txn_visible_ts(manager)) {
+        state->newest_commit = txn_visible_ts(manager);
+    }
 out:
     os_mutex_unlock(&manager->mutex);
     return rc;
@@ -252,14 +259,13 @@ failed:
     return OP_FAILED;
 }
 
-void txn_manager_close(struct txn_manager *manager)
+static void close_manager(struct txn_manager *manager, bool abandoned)
 {
-    if (manager == NULL) {
-        return;
-    }
-    assert(atomic_load(&manager->session_count) == 0);
-    purge__close(manager);
     struct store_hooks none = { .context = NULL };
+
+    if (manager->purge != NULL) {
+        purge__close(manager, abandoned);
+    }
     store_set_hooks(manager->store, &none);
     sequence__close(manager);
     free_versions(manager);
@@ -271,6 +277,28 @@ void txn_manager_close(struct txn_manager *manager)
     free_manager(manager);
 }
 
+void txn_manager_close(struct txn_manager *manager)
+{
+    if (manager != NULL) {
+        assert(atomic_load(&manager->session_count) == 0);
+        close_manager(manager, false);
+    }
+}
+
+void txn_manager_abandon(struct txn_manager *manager)
+{
+    while (manager->sessions != NULL) {
+        struct txn_session *session = manager->sessions;
+        manager->sessions = session->next;
+        if (session->ssi != NULL) {
+            ssi__end(session, false);
+        }
+        tablelock__release(session, 0);
+        session__free(session);
+    }
+    close_manager(manager, true);
+}
+
 struct store *txn_manager_store(struct txn_manager *manager)
 {
     return manager->store;
@@ -279,6 +307,11 @@ struct store *txn_manager_store(struct txn_manager *manager)
 CommitTs txn_visible_ts(const struct txn_manager *manager)
 {
     return atomic_load_explicit(&((struct txn_manager *)manager)->visible_ts, memory_order_acquire);
+}
+
+uint64_t txn_version_bytes(const struct txn_manager *manager)
+{
+    return atomic_load_explicit(&((struct txn_manager *)manager)->version_bytes, memory_order_relaxed);
 }
 
 /* ---- the manager's own tree ----------------------------------------------------------------------- */

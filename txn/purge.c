@@ -29,7 +29,7 @@ struct purge {
     struct ghost *first, *last;
     uint32_t count;
     _Atomic uint64_t recent[RECENT];    /* hashes of what was queued since the last round */
-    atomic_bool stop;
+    atomic_bool stop, abandoned;        /* abandoned: stop without rolling back the losers that are left */
     _Atomic uint32_t word;              /* wakes the thread */
     struct os_thread *thread;
 };
@@ -172,7 +172,7 @@ static void run(void *arg)
     bool losers = true;
 
     op_init(&op);
-    while (!atomic_load(&purge->stop)) {
+    while (!atomic_load(&purge->stop) || (losers && !atomic_load(&purge->abandoned))) {
         if (losers && loser__roll_back_one(&op, purge->manager, &losers) != 0) {
             losers = false;
         } else if (!losers && has_work(purge)) {
@@ -204,7 +204,7 @@ int purge__start(struct op *op, struct txn_manager *manager)
     return os_thread_start(op, run, manager->purge, "isolde-purge", &manager->purge->thread);
 }
 
-void purge__close(struct txn_manager *manager)
+void purge__close(struct txn_manager *manager, bool abandoned)
 {
     struct purge *purge = manager->purge;
 
@@ -212,6 +212,7 @@ void purge__close(struct txn_manager *manager)
         return;
     }
     if (purge->thread != NULL) {
+        atomic_store(&purge->abandoned, abandoned);
         atomic_store(&purge->stop, true);
         atomic_store(&purge->word, 1);
         os_wake_word(&purge->word, 1);

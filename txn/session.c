@@ -66,6 +66,11 @@ void txn_session_close(struct txn_session *session)
     atomic_store(&session->slot->in_use, false);
     atomic_fetch_sub(&manager->session_count, 1);
     os_mutex_unlock(&manager->mutex);
+    session__free(session);
+}
+
+void session__free(struct txn_session *session)
+{
     os_mutex_destroy(&session->fast_mutex);
     arena_free(&session->arena);
     mem_free(session->own_locks);
@@ -154,7 +159,7 @@ int session__writer(struct op *op, struct txn_session *session, struct txn **wri
     if (wal_reserve(op, manager->wal, TXN_END_RESERVE) != 0) {
         return OP_FAILED;
     }
-    struct txn *txn = writer__new(op, manager, atomic_fetch_add(&manager->next_txn, 1));
+    struct txn *txn = writer__new(op, manager, 0);
     if (txn == NULL) {
         wal_unreserve(manager->wal, TXN_END_RESERVE);
         return OP_FAILED;

@@ -76,7 +76,7 @@ int ssi__read_point(struct op *op, struct txn_session *session, struct tree_info
         point->own_next = self->points;
         self->points = point;
         self->point_count++;
-        atomic_fetch_add_explicit(&info->sireads, 1, memory_order_seq_cst);
+        atomic_fetch_add_explicit(&info->sireads, 1, memory_order_release);
     }
     unlock_bucket(bucket);
     return point != NULL ? 0 : op_out_of_memory(op);
@@ -193,7 +193,7 @@ int ssi__scan_covers(struct op *op, struct txn_session *session, struct tree_inf
             mine->next->prev = mine;
         }
         info->ranges = mine;
-        atomic_fetch_add_explicit(&info->sireads, 1, memory_order_seq_cst);
+        atomic_fetch_add_explicit(&info->sireads, 1, memory_order_release);
     }
     os_mutex_unlock(&info->range_mutex);
     if (first && rc != 0) {
@@ -286,8 +286,7 @@ int ssi__wrote(struct op *op, struct txn_session *session, struct tree_info *inf
     int rc = 0;
 
     atomic_store(&session->ssi->wrote, true);
-    atomic_thread_fence(memory_order_seq_cst);
-    if (atomic_load_explicit(&info->sireads, memory_order_seq_cst) == 0) {
+    if (atomic_load_explicit(&info->sireads, memory_order_acquire) == 0) {
         return 0;
     }
     struct siread_bucket *bucket = lock_bucket(session->manager->ssi, hash);

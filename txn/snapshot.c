@@ -10,11 +10,10 @@
  *      reader                              purge
  *      r = visible_ts                      h = visible_ts
  *      slot = r                            horizon = max(horizon, h)        (announce)
- *      fence                               fence
  *      horizon > r ?  again                free up to min(h, all slots)
  *
- * Either purge sees the slot, or the reader sees the announcement and takes a newer number, which it can, because
- * nothing is announced that was not visible already.
+ * All four accesses to slot and horizon are sequentially consistent.  Either purge sees the slot, or the reader sees the
+ * announcement and takes a newer number, which it can, because nothing is announced that was not visible already.
  *
  * S1  A snapshot is immutable: reading it needs no latch.
  * S2  Nothing that a published snapshot may see is purged.
@@ -68,7 +67,6 @@ void snapshot__take(struct txn_session *session)
             read_ts = session->dep_ts;
         }
         atomic_store_explicit(&session->slot->read_ts, read_ts, memory_order_seq_cst);
-        atomic_thread_fence(memory_order_seq_cst);
     } while (atomic_load_explicit(&manager->horizon, memory_order_seq_cst) > read_ts);
     session->read_ts = read_ts;
     session->has_snapshot = true;
@@ -83,13 +81,12 @@ void snapshot__drop(struct txn_session *session)
 static CommitTs announce(struct txn_manager *manager)
 {
     CommitTs visible = atomic_load_explicit(&manager->visible_ts, memory_order_acquire);
-    CommitTs announced = atomic_load_explicit(&manager->horizon, memory_order_relaxed);
+    CommitTs announced = atomic_load_explicit(&manager->horizon, memory_order_seq_cst);
 
     while (announced < visible &&
            !atomic_compare_exchange_weak_explicit(&manager->horizon, &announced, visible, memory_order_seq_cst,
-                                                  memory_order_relaxed)) {
+                                                  memory_order_seq_cst)) {
     }
-    atomic_thread_fence(memory_order_seq_cst);
     return visible;
 }
 
@@ -101,7 +98,7 @@ CommitTs snapshot__horizon(struct txn_manager *manager)
     for (unsigned c = 0; c < chunks; c++) {
         struct slot *chunk = atomic_load_explicit(&manager->slots[c], memory_order_acquire);
         for (int i = 0; i < TXN_SLOT_CHUNK; i++) {
-            CommitTs read_ts = atomic_load_explicit(&chunk[i].read_ts, memory_order_acquire);
+            CommitTs read_ts = atomic_load_explicit(&chunk[i].read_ts, memory_order_seq_cst);
             if (read_ts < horizon) {
                 horizon = read_ts;
             }
@@ -119,7 +116,7 @@ bool snapshot__list(struct txn_manager *manager, CommitTs *list, size_t capacity
     for (unsigned c = 0; c < chunks; c++) {
         struct slot *chunk = atomic_load_explicit(&manager->slots[c], memory_order_acquire);
         for (int i = 0; i < TXN_SLOT_CHUNK; i++) {
-            CommitTs read_ts = atomic_load_explicit(&chunk[i].read_ts, memory_order_acquire);
+            CommitTs read_ts = atomic_load_explicit(&chunk[i].read_ts, memory_order_seq_cst);
             if (read_ts >= *visible) {
                 continue;
             }

@@ -11,6 +11,8 @@
  * D2  A writer that has buried something stays on the second list until the horizon has passed it, even if all its entries
  *     have been pruned.
  */
+#include <stdlib.h>
+
 #include "txn/txn_int.h"
 
 int txn_create_tree(struct op *op, struct txn_session *session, TreeId *tree_id)
@@ -50,29 +52,74 @@ int txn_load(struct op *op, struct txn_session *session, struct btree *tree, str
     return btree_load(op, tree, key, value, added);
 }
 
-static bool is_dead(void *arg, TxnId id)
+/* Who is not dead, gathered beforehand: the question is asked with latches held. */
+struct living {
+    TxnId limit;                /* this id and all above it belong to transactions that may have begun since */
+    TxnId *ids;
+    size_t count, capacity;
+};
+
+static bool add_living(struct living *living, TxnId id)
 {
-    struct txn_manager *manager = arg;
-    bool dead = true;
+    if (living->count == living->capacity) {
+        size_t capacity = living->capacity == 0 ? 64 : living->capacity * 2;
+        TxnId *grown = mem_realloc(living->ids, capacity * sizeof(*grown));
+        if (grown == NULL) {
+            return false;
+        }
+        living->ids = grown;
+        living->capacity = capacity;
+    }
+    living->ids[living->count++] = id;
+    return true;
+}
+
+/* First those in progress, then those whose entries are needed: nobody is missed on the way from one to the other (D1). */
+static int gather_living(struct op *op, struct txn_manager *manager, struct living *living)
+{
+    bool fits = true;
 
     os_mutex_lock(&manager->mutex);
-    for (struct txn *txn = manager->active.active_next; txn != &manager->active && dead; txn = txn->active_next) {
-        dead = txn->id != id;
+    living->limit = atomic_load(&manager->next_txn);
+    for (struct txn *txn = manager->active.active_next; txn != &manager->active && fits; txn = txn->active_next) {
+        fits = add_living(living, txn->id);
     }
     os_mutex_unlock(&manager->mutex);
-    if (dead) {
-        os_mutex_lock(&manager->commits);
-        for (struct txn *txn = manager->purge_list.purge_next; txn != &manager->purge_list && dead; txn = txn->purge_next) {
-            dead = txn->id != id;
-        }
-        os_mutex_unlock(&manager->commits);
+    os_mutex_lock(&manager->commits);
+    for (struct txn *txn = manager->purge_list.purge_next; txn != &manager->purge_list && fits; txn = txn->purge_next) {
+        fits = add_living(living, txn->id);
     }
-    return dead;
+    os_mutex_unlock(&manager->commits);
+    return fits ? 0 : op_out_of_memory(op);
+}
+
+static int compare_ids(const void *a, const void *b)
+{
+    TxnId left = *(const TxnId *)a, right = *(const TxnId *)b;
+
+    return (left > right) - (left < right);
+}
+
+static bool is_dead(void *arg, TxnId id)
+{
+    const struct living *living = arg;
+
+    return id < living->limit &&
+           (living->count == 0 || bsearch(&id, living->ids, living->count, sizeof(id), compare_ids) == NULL);
 }
 
 int trees__free_graves(struct op *op, struct txn_manager *manager)
 {
+    struct living living = { 0 };
     uint64_t freed;
 
-    return btree_free_graves(op, manager->store, is_dead, manager, &freed);
+    int rc = gather_living(op, manager, &living);
+    if (rc == 0) {
+        if (living.count > 0) {
+            qsort(living.ids, living.count, sizeof(*living.ids), compare_ids);
+        }
+        rc = btree_free_graves(op, manager->store, is_dead, &living, &freed);
+    }
+    mem_free(living.ids);
+    return rc;
 }

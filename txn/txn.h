@@ -37,8 +37,12 @@ int txn_manager_open(struct op *op, struct store *store, const struct txn_option
                      struct txn_manager **manager) MUST_CHECK;
 /* No session may exist.  Waits for background work. */
 void txn_manager_close(struct txn_manager *manager);
+/* Frees the manager and all its sessions without ending their transactions, as if the process were killed: before store_abandon. */
+void txn_manager_abandon(struct txn_manager *manager);
 struct store *txn_manager_store(struct txn_manager *manager);
 CommitTs txn_visible_ts(const struct txn_manager *manager);
+/* Bytes of older versions, row locks included, that are in memory now. */
+uint64_t txn_version_bytes(const struct txn_manager *manager);
 /* Purges what no snapshot needs, once, now. */
 int txn_purge(struct op *op, struct txn_manager *manager) MUST_CHECK;
 

@@ -105,6 +105,7 @@ struct chain {
     struct tree_info *info;
     struct version *head;
     uint32_t length, prune_at;
+    uint32_t pins;                      /* writers that are about to push an entry; bucket latch */
     atomic_uint waiters;                /* changed under manager->waits, raised under the bucket latch too */
     struct wait *first_wait, *last_wait;        /* manager->waits */
     struct txn *holder;                 /* for whom the first waiter waits, NULL: it has been granted; manager->waits */
@@ -265,6 +266,7 @@ static inline struct tree_info *session__tree(struct op *op, struct txn_session 
 /* The session's writer, made at the first call. */
 int session__writer(struct op *op, struct txn_session *session, struct txn **writer) MUST_CHECK;
 struct txn *writer__new(struct op *op, struct txn_manager *manager, TxnId id) MUST_CHECK;
+/* Enters it among those in progress; a writer without an id gets one under the same latch. */
 void writer__activate(struct txn *txn);
 void writer__deactivate(struct txn *txn);
 void writer__unref(struct txn *txn);
@@ -276,6 +278,8 @@ static inline CommitTs writer__ts(const struct txn *txn)
 {
     return atomic_load_explicit(&((struct txn *)txn)->commit_ts, memory_order_acquire);
 }
+/* Frees a session that is off all lists. */
+void session__free(struct txn_session *session);
 int system_tree__open(struct op *op, struct txn_manager *manager) MUST_CHECK;
 
 /* ---- snapshot.c ----------------------------------------------------------------------------------- */
@@ -384,7 +388,8 @@ bool commit__undo(struct txn *txn);
 
 int purge__open(struct op *op, struct txn_manager *manager) MUST_CHECK;
 int purge__start(struct op *op, struct txn_manager *manager) MUST_CHECK;
-void purge__close(struct txn_manager *manager);
+/* Waits for the thread, which first rolls back the losers that are left, unless abandoned. */
+void purge__close(struct txn_manager *manager, bool abandoned);
 /* A ghost that nobody may need any more; called with latches held, never fails, may forget. */
 void purge__ghost(struct txn_manager *manager, struct tree_info *info, struct bytes key);
 /* Frees what dead transactions have buried. */

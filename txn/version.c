@@ -102,7 +102,7 @@ void version__add_chain(struct bucket *bucket, struct chain *chain)
 
 void version__drop_chain(struct bucket *bucket, struct chain *chain)
 {
-    if (chain->head != NULL || atomic_load_explicit(&chain->waiters, memory_order_acquire) > 0) {
+    if (chain->head != NULL || chain->pins > 0 || atomic_load_explicit(&chain->waiters, memory_order_acquire) > 0) {
         return;
     }
     struct chain **at = &bucket->first;

@@ -39,7 +39,7 @@ struct write_call {
 
     enum write_verdict verdict;
     CommitTs lost_to;
-    struct chain *chain;            /* found, under the leaf latch; or made, and not yet in its bucket */
+    struct chain *chain;            /* found, and then pinned; or made, and not yet in its bucket */
     bool chain_is_new;
     struct version *entry;          /* ready to be pushed */
     struct bytes newest_reference;  /* outcome->newest must be read from this overflow chain */
@@ -203,16 +203,25 @@ static int judge_new(struct op *op, struct write_call *call, const struct btree_
     return 0;
 }
 
-static int prepare_entry(struct op *op, struct write_call *call, const struct btree_record *record, struct chain *chain)
+/* Bucket latch held. */
+static void let_go_of_chain(struct write_call *call, struct bucket *bucket)
 {
-    version__discard(call->entry);
-    call->entry = NULL;
     if (call->chain_is_new) {
         mem_free(call->chain);
-        call->chain_is_new = false;
+    } else if (call->chain != NULL) {
+        call->chain->pins--;
+        version__drop_chain(bucket, call->chain);
     }
-    call->chain = chain;
-    if (chain == NULL) {
+    call->chain = NULL;
+    call->chain_is_new = false;
+}
+
+static int prepare_entry(struct op *op, struct write_call *call, const struct btree_record *record, struct chain *chain)
+{
+    if (chain != NULL) {
+        chain->pins++;
+        call->chain = chain;
+    } else {
         call->chain = version__new_chain(op, call->info, call->hash, call->key);
         if (call->chain == NULL) {
             return OP_FAILED;
@@ -244,16 +253,15 @@ static int decide(struct op *op, struct write_call *call, const struct btree_rec
     return call->kind == VERSION_INSERT ? judge_new(op, call, record, newest) : judge_existing(op, call, record, newest);
 }
 
-/* The hidden work of F1: between looking at the head and enqueueing it may have committed; then look again. */
+/* Under the leaf's latch: all that can be decided, and if it is to go ahead, all that could still fail. */
 static int judge_record(struct op *op, struct write_call *call, const struct btree_record *record)
 {
-    struct txn_session *session = call->session;
-    struct bucket *bucket = version__lock(session->manager, call->hash);
-    struct chain *chain = NULL;
+    struct bucket *bucket = version__lock(call->session->manager, call->hash);
 
-    if (atomic_load_explicit(&call->info->entries, memory_order_acquire) > 0) {
-        chain = version__find(bucket, call->hash, call->info, call->key);
-    }
+    version__discard(call->entry);
+    call->entry = NULL;
+    let_go_of_chain(call, bucket);
+    struct chain *chain = version__find(bucket, call->hash, call->info, call->key);
     int rc = decide(op, call, record, chain);
     if (rc == 0 && call->verdict == VERDICT_GO) {
         rc = prepare_entry(op, call, record, chain);
@@ -271,7 +279,7 @@ static int judge(void *arg, struct op *op, const struct btree_record *before, st
         return OP_FAILED;
     }
     if (call->verdict == VERDICT_GO) {
-        if (before != NULL && (before->flags & (BTREE_OVERFLOW | BTREE_GHOST)) == BTREE_OVERFLOW) {
+        if (before != NULL && (before->flags & BTREE_OVERFLOW)) {
             call->writer->buried = true;
         }
         *apply = true;
@@ -288,10 +296,13 @@ static void push_entry(struct write_call *call)
     if (call->chain_is_new) {
         version__add_chain(bucket, call->chain);
         call->chain_is_new = false;
+    } else {
+        call->chain->pins--;
     }
     version__push(manager, bucket, call->chain, call->entry);
     wait__took_row(call->session, call->chain);
     call->entry = NULL;
+    call->chain = NULL;
     version__unlock(bucket);
 }
 
@@ -337,9 +348,10 @@ static void cleanup(struct write_call *call)
 {
     version__discard(call->entry);
     call->entry = NULL;
-    if (call->chain_is_new) {
-        mem_free(call->chain);
-        call->chain_is_new = false;
+    if (call->chain != NULL) {
+        struct bucket *bucket = version__lock(call->session->manager, call->hash);
+        let_go_of_chain(call, bucket);
+        version__unlock(bucket);
     }
 }
 
