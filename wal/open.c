@@ -142,8 +142,9 @@ int wal_create(struct op *op, struct vfs *vfs, const char *path, const struct wa
     if (wal_new(op, vfs, path, identity, options, &wal) || os_remove(op, vfs, path) ||
         os_open(op, vfs, path, OS_OPEN_CREATE | OS_OPEN_EXCLUSIVE, &wal->file) || write_file_head(op, wal))
         goto failed;
-    for (int i = 0; i < FIRST_SLOTS; i++)
-        if (wal__grow(op, wal))
+    /* One sync for all, when the epoch begins. */
+    for (size_t i = 0; i < FIRST_SLOTS; i++)
+        if (wal__write_zeros(op, wal, wal__slot_offset(wal, i)) || wal__add_slot(op, wal, &(struct wal__slot){0}))
             goto failed;
     if (wal__begin_epoch(op, wal, 1, highest / wal->payload + 1, 0))
         goto failed;

@@ -123,8 +123,7 @@ int wal__add_slot(struct op *op, struct wal *wal, const struct wal__slot *slot)
     return OP_OK;
 }
 
-/* Writes the zeros of one slot at the end of the file and syncs them (S1). */
-static int prepare_slot(struct op *op, struct wal *wal, uint64_t offset)
+int wal__write_zeros(struct op *op, struct wal *wal, uint64_t offset)
 {
     uint32_t step = wal->options.segment_size < ZERO_BYTES ? wal->options.segment_size : ZERO_BYTES;
     void *zeros = mem_calloc(1, step);
@@ -134,8 +133,14 @@ static int prepare_slot(struct op *op, struct wal *wal, uint64_t offset)
     for (uint64_t done = 0; result == OP_OK && done < wal->options.segment_size; done += step)
         result = os_write(op, wal->file, offset + done, zeros, step);
     mem_free(zeros);
-    if (result)
-        return result;
+    return result;
+}
+
+/* Makes one slot at the end of the file (S1). */
+static int prepare_slot(struct op *op, struct wal *wal, uint64_t offset)
+{
+    if (wal__write_zeros(op, wal, offset))
+        return OP_FAILED;
     if (os_sync(op, wal->file)) {
         wal__break(wal, op->error.message);
         return OP_FAILED;

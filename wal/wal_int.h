@@ -108,6 +108,8 @@ bool wal__locate(struct wal *wal, Lsn lsn, uint64_t *offset, uint64_t *epoch);
 int wal__open_segment(struct op *op, struct wal *wal, uint64_t number) MUST_CHECK;
 /* Adds one zero-written, synced slot to the ring. */
 int wal__grow(struct op *op, struct wal *wal) MUST_CHECK;
+/* Fills the place of one slot, without sync. */
+int wal__write_zeros(struct op *op, struct wal *wal, uint64_t offset) MUST_CHECK;
 int wal__add_slot(struct op *op, struct wal *wal, const struct wal__slot *slot) MUST_CHECK;
 void wal__update_capacity(struct wal *wal);     /* under segments_latch, or before there are threads */
 uint32_t wal__seed(const struct wal_identity *identity, uint64_t epoch);
