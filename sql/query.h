@@ -78,6 +78,7 @@ struct query {
     bool returning;
     /* what the statement as a whole needs */
     bool is_volatile;               /* calls a volatile function */
+    struct held *held;              /* the binder's own: tables that query_release gives back */
 };
 
 /* ---- the binder ---- */

@@ -1,0 +1,300 @@
+/*
+ * bind.c -- the binder's doors: from a parsed statement to a query whose names and types are settled.
+ *
+ *      SELECT a.x + '1' FROM t a WHERE ...
+ *
+ *      tree:   operator + (column a.x, string '1')
+ *      bound:  int4 function + (column 0 of range 0, integer 1)
+ *
+ * The work is split by what is bound: names (bind_name.c), FROM (bind_from.c), expressions (bind_expr.c), calls (bind_func.c), types that
+ * meet (bind_coerce.c, resolve.c), selects (bind_select.c, bind_group.c, bind_union.c), changes (bind_change.c).  The order of the
+ * steps is PostgreSQL's, because of several errors in a statement the one that PostgreSQL would report should be reported.
+ *
+ * Nothing is decided about how the query is run.
+ */
+#include <string.h>
+
+#include "sql/bind_int.h"
+
+void *bind__alloc(struct binder *b, size_t size)
+{
+    return op_arena_alloc(b->op, b->arena, size);
+}
+
+bool bind__grow(struct binder *b, void *array, int count, int *capacity, size_t size)
+{
+    void *old;
+
+    if (count < *capacity)
+        return true;
+    int wanted = *capacity ? *capacity * 2 : 8;
+    void *grown = bind__alloc(b, (size_t)wanted * size);
+    if (!grown)
+        return false;
+    memcpy(&old, array, sizeof(void *));
+    if (count > 0)
+        memcpy(grown, old, (size_t)count * size);
+    memcpy(array, &grown, sizeof(void *));
+    *capacity = wanted;
+    return true;
+}
+
+int bind__enter(struct binder *b, int position)
+{
+    if (++b->depth <= AST_DEPTH_MAX)
+        return OP_OK;
+    b->depth--;
+    op_fail_at(b->op, position, "54001", "stack depth limit exceeded");
+    op_hint(b->op, "The statement is nested more than %d levels deep.", AST_DEPTH_MAX);
+    return OP_FAILED;
+}
+
+void bind__leave(struct binder *b)
+{
+    b->depth--;
+}
+
+struct query *bind__query(struct binder *b, enum query_kind kind)
+{
+    struct query *query = bind__alloc(b, sizeof(*query));
+
+    if (query)
+        query->kind = kind;
+    return query;
+}
+
+struct expr *bind__node(struct binder *b, enum expr_kind kind, struct sql_type type, int position, int arg_count)
+{
+    struct expr *expr = bind__alloc(b, sizeof(*expr));
+
+    if (!expr)
+        return NULL;
+    expr->kind = kind;
+    expr->type = type;
+    expr->position = position;
+    expr->arg_count = arg_count;
+    if (arg_count > 0 && !(expr->args = bind__alloc(b, (size_t)arg_count * sizeof(*expr->args))))
+        return NULL;
+    return expr;
+}
+
+void bind__push(struct binder *b, struct scope *scope, struct query *query)
+{
+    memset(scope, 0, sizeof(*scope));
+    scope->query = query;
+    scope->outer = b->scope;
+    b->scope = scope;
+}
+
+void bind__pop(struct binder *b)
+{
+    b->scope = b->scope->outer;
+}
+
+int bind__add_target(struct binder *b, struct scope *scope, struct expr *expr, const char *name, bool hidden)
+{
+    struct query *query = scope->query;
+
+    if (!bind__grow(b, &query->targets, query->target_count, &scope->target_capacity, sizeof(*query->targets)))
+        return OP_FAILED;
+    query->targets[query->target_count++] = (struct target){ .expr = expr, .name = name, .hidden = hidden };
+    return OP_OK;
+}
+
+/* ---- statements ---- */
+
+static void release_tables(struct binder *b)
+{
+    for (struct held *held = b->held; held; held = held->next)
+        catalog_release(held->table);
+}
+
+/* A longer array of parameter types, when the statement has more parameters than were announced. */
+static int widen_params(struct binder *b, struct bind_params *params, int count)
+{
+    if (params->count >= count)
+        return OP_OK;
+    struct sql_type *types = bind__alloc(b, (size_t)count * sizeof(*types));
+    if (!types)
+        return OP_FAILED;
+    for (int i = 0; i < count; i++)
+        types[i] = i < params->count ? params->types[i] : bind__type(TYPE_UNKNOWN);
+    params->types = types;
+    params->count = count;
+    return OP_OK;
+}
+
+static int bind_by_kind(struct binder *b, const struct statement *statement, struct query **query)
+{
+    switch (statement->kind) {
+    case STATEMENT_SELECT:
+        return bind__select(b, statement->select, true, query);
+    case STATEMENT_INSERT:
+        return bind__insert(b, statement->insert, query);
+    case STATEMENT_UPDATE:
+        return bind__update(b, statement->change, query);
+    case STATEMENT_DELETE:
+        return bind__delete(b, statement->change, query);
+    default:
+        return op_fail(b->op, "XX000", "a statement of kind %d has no query", (int)statement->kind);
+    }
+}
+
+int bind_statement(struct op *op, struct session *session, struct arena *arena, const struct statement *statement,
+                   struct bind_params *params, struct query **query)
+{
+    struct binder b = { .op = op, .session = session, .arena = arena, .params = params };
+
+    *query = NULL;
+    if (widen_params(&b, params, statement->param_count) || bind_by_kind(&b, statement, query)) {
+        release_tables(&b);
+        *query = NULL;
+        return OP_FAILED;
+    }
+    for (int i = 0; i < params->count; i++)
+        if (params->types[i].oid == TYPE_UNKNOWN)
+            params->types[i] = bind__type(TYPE_TEXT);
+    (*query)->held = b.held;
+    (*query)->is_volatile = b.is_volatile;
+    return OP_OK;
+}
+
+void query_release(struct query *query)
+{
+    for (struct held *held = query ? query->held : NULL; held; held = held->next)
+        catalog_release(held->table);
+    if (query)
+        query->held = NULL;
+}
+
+/* ---- expressions on their own ---- */
+
+/* The columns of one table, as range 0. */
+static int open_table(struct binder *b, struct scope *scope, struct table_def *table)
+{
+    struct range_entry *range;
+    int index;
+
+    if (bind__add_range(b, &range, &index))
+        return OP_FAILED;
+    range->kind = RANGE_TABLE;
+    range->alias = table->name;
+    range->table = table;
+    range->column_count = table->column_count;
+    range->column_names = bind__alloc(b, (size_t)table->column_count * sizeof(*range->column_names));
+    range->column_types = bind__alloc(b, (size_t)table->column_count * sizeof(*range->column_types));
+    scope->space.columns = bind__alloc(b, (size_t)table->column_count * sizeof(*scope->space.columns));
+    scope->space.ranges = bind__alloc(b, sizeof(int));
+    if (op_failed(b->op))
+        return OP_FAILED;
+    for (int i = 0; i < table->column_count; i++) {
+        range->column_names[i] = table->columns[i].name;
+        range->column_types[i] = table->columns[i].type;
+        scope->space.columns[i] = (struct space_column){ table->columns[i].name, index, i };
+    }
+    scope->space.count = table->column_count;
+    scope->space.range_count = 1;
+    return OP_OK;
+}
+
+static int bind_alone(struct binder *b, const struct ast_expr *ast, struct table_def *table, struct expr **expr)
+{
+    struct scope scope;
+    struct query *query = bind__query(b, QUERY_SELECT);
+
+    if (!query)
+        return OP_FAILED;
+    bind__push(b, &scope, query);
+    int rc = table ? open_table(b, &scope, table) : OP_OK;
+    if (!rc)
+        rc = bind__expr_in(b, PLACE_DEFAULT, ast, expr);
+    bind__pop(b);
+    return rc;
+}
+
+int bind_default(struct op *op, struct session *session, struct arena *arena, const struct ast_expr *ast, const char *column,
+                 struct sql_type type, struct expr **bound)
+{
+    struct bind_params params = { 0 };
+    struct binder b = { .op = op, .session = session, .arena = arena, .params = &params };
+
+    *bound = NULL;
+    int rc = bind_alone(&b, ast, NULL, bound);
+    if (!rc)
+        rc = bind__assign(&b, *bound, type, column, true, bound);
+    release_tables(&b);
+    return rc;
+}
+
+int bind_expression(struct op *op, struct session *session, struct arena *arena, const char *sql, struct table_def *table,
+                    struct sql_type type, struct expr **expr)
+{
+    struct bind_params params = { 0 };
+    struct binder b = { .op = op, .session = session, .arena = arena, .params = &params };
+    struct ast_expr *ast;
+
+    *expr = NULL;
+    int rc = parse_expression(op, arena, sql, &ast);
+    if (!rc)
+        rc = bind_alone(&b, ast, table, expr);
+    if (!rc && type.oid)
+        rc = bind__assign(&b, *expr, type, "?column?", true, expr);
+    else if (!rc)
+        rc = bind__settle(&b, *expr, expr);
+    release_tables(&b);
+    return rc;
+}
+
+/* ---- types by name ---- */
+
+static int numeric_modifier(struct op *op, const struct ast_type *name, int32_t *modifier)
+{
+    int64_t precision = name->modifiers[0], scale = name->modifier_count > 1 ? name->modifiers[1] : 0;
+
+    if (precision < 1 || precision > 1000)
+        return op_fail_at(op, name->position, "22023", "NUMERIC precision %lld must be between 1 and 1000", (long long)precision);
+    if (scale < -1000 || scale > 1000)
+        return op_fail_at(op, name->position, "22023", "NUMERIC scale %lld must be between -1000 and 1000", (long long)scale);
+    *modifier = (int32_t)(((uint32_t)precision << 16 | ((uint32_t)scale & 0x7ff)) + 4);
+    return OP_OK;
+}
+
+static int varchar_modifier(struct op *op, const struct ast_type *name, int32_t *modifier)
+{
+    int64_t length = name->modifiers[0];
+
+    if (name->modifier_count > 1)
+        return op_fail_at(op, name->position, "22023", "invalid type modifier");
+    if (length < 1)
+        return op_fail_at(op, name->position, "22023", "length for type varchar must be at least 1");
+    if (length > 10485760)
+        return op_fail_at(op, name->position, "22023", "length for type varchar cannot exceed 10485760");
+    *modifier = (int32_t)length + 4;
+    return OP_OK;
+}
+
+int bind_type(struct op *op, const struct ast_type *name, struct sql_type *type)
+{
+    const struct type_info *info = type_by_name(name->name);
+    const char *schema = name->schema ? name->schema : "", *dot = name->schema ? "." : "";
+
+    *type = bind__type(TYPE_INVALID);
+    if (name->schema && strcmp(name->schema, "pg_catalog") != 0)
+        return op_fail_at(op, name->position, strcmp(name->schema, "public") ? "3F000" : "42704",
+                          strcmp(name->schema, "public") ? "schema \"%s\" does not exist" : "type \"%s.%s\" does not exist",
+                          name->schema, name->name);
+    if (!info && type_is_foreign(name->name))
+        return op_fail_at(op, name->position, "0A000", "type %s is not supported", name->name);
+    if (!info)
+        return op_fail_at(op, name->position, "42704", "type \"%s%s%s\" does not exist", schema, dot, name->name);
+    type->oid = info->oid;
+    if (name->modifier_count < 0)
+        return OP_OK;
+    if (info->oid == TYPE_NUMERIC)
+        return numeric_modifier(op, name, &type->modifier);
+    if (info->oid == TYPE_VARCHAR)
+        return varchar_modifier(op, name, &type->modifier);
+    if (info->oid == TYPE_TIMESTAMP || info->oid == TYPE_TIMESTAMPTZ)
+        return op_fail_at(op, name->position, "0A000", "A precision of timestamps is not supported");
+    return op_fail_at(op, name->position, "42601", "type modifier is not allowed for type \"%s\"", name->name);
+}
