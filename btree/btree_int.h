@@ -114,6 +114,8 @@ struct btree {
 enum { REGISTRY_BUCKETS = 256 };
 
 struct store {
+    struct vfs *vfs;
+    char *path;                         /* as given to store_open */
     struct buf *buf;
     struct wal *wal;
     uint32_t usable;

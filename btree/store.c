@@ -213,6 +213,7 @@ static void free_store(struct store *store)
     os_mutex_destroy(&store->space.mutex);
     os_mutex_destroy(&store->hooks_mutex);
     arena_free(&store->restart_arena);
+    mem_free(store->path);
     mem_free(store);
 }
 
@@ -224,6 +225,12 @@ int store_open(struct op *op, const struct store_options *options, struct store 
     struct store *store = new_store(op);
     if (store == NULL)
         return OP_FAILED;
+    store->vfs = options->vfs;
+    store->path = mem_strdup(options->path);
+    if (store->path == NULL) {
+        free_store(store);
+        return op_out_of_memory(op);
+    }
     if (buf_open(op, &buf_options, &store->buf) != OP_OK) {
         free_store(store);
         return OP_FAILED;
@@ -278,4 +285,14 @@ struct wal *store_wal(struct store *store)
 struct buf *store_buf(struct store *store)
 {
     return store->buf;
+}
+
+struct vfs *store_vfs(struct store *store)
+{
+    return store->vfs;
+}
+
+const char *store_path(const struct store *store)
+{
+    return store->path;
 }
