@@ -99,6 +99,7 @@ struct numeric_sum {
     int scale;                  /* largest display scale so far */
     int64_t count, nans, infinities, minus_infinities;
     struct bytes large;         /* packed: what did not fit above; len 0 = nothing */
+    size_t large_room;
 };
 int numeric_sum_add(struct op *op, struct arena *arena, struct numeric_sum *sum, struct bytes value) MUST_CHECK;
 int numeric_sum_result(struct op *op, struct arena *arena, const struct numeric_sum *sum, struct bytes *out) MUST_CHECK;

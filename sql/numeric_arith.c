@@ -441,16 +441,18 @@ static int sum_add_large(struct op *op, struct arena *arena, struct numeric_sum 
     struct bytes total = value;
     if (sum->large.len && numeric_add(op, &op->arena, sum->large, value, &total) != 0)
         return OP_FAILED;
-    if (total.len > sum->large.len) {
+    if (total.len > sum->large_room) {
         /* Twice the room, so that a growing sum moves seldom. */
         uint8_t *room = arena_alloc(arena, 2 * total.len);
         if (!room)
             return op_out_of_memory(op);
         sum->large.data = room;
+        sum->large_room = 2 * total.len;
     }
     memcpy((uint8_t *)sum->large.data, total.data, total.len);
     sum->large.len = total.len;
-    arena_release(&op->arena, mark);
+    if (arena != &op->arena)
+        arena_release(&op->arena, mark);
     return 0;
 }
 
@@ -462,7 +464,8 @@ static int sum_carry(struct op *op, struct arena *arena, struct numeric_sum *sum
         return OP_FAILED;
     memset(sum->small, 0, sizeof sum->small);
     sum->pending = 0;
-    arena_release(&op->arena, mark);
+    if (arena != &op->arena)
+        arena_release(&op->arena, mark);
     return 0;
 }
 

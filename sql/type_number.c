@@ -236,7 +236,7 @@ static bool reads_back(const struct decimal_digits *d, double value, bool float4
 
 /* Whether the digits stand for the exact middle between the value and a neighbour: such a text reads back only by the rule for
  * ties, and is not taken.  (A middle has one bit more than a double, so long double holds it.) */
-static bool is_tie(const struct decimal_digits *d, double value)
+static bool is_tie(const struct decimal_digits *d, double value, bool float4)
 {
     char text[48], exact[64];
     size_t len = write_exponential(d, text);
@@ -244,7 +244,8 @@ static bool is_tie(const struct decimal_digits *d, double value)
     long double parsed = c_locale ? strtold_l(text, NULL, c_locale) : strtold(text, NULL);
     if (parsed == (long double)value)
         return false;
-    double neighbour = nextafter(value, parsed > (long double)value ? (double)INFINITY : -(double)INFINITY);
+    double towards = parsed > (long double)value ? (double)INFINITY : -(double)INFINITY;
+    double neighbour = float4 ? (double)nextafterf((float)value, (float)towards) : nextafter(value, towards);
     if (parsed != ((long double)value + (long double)neighbour) / 2)
         return false;
     /* Was it exactly the middle, or rounded to it? */
@@ -264,7 +265,7 @@ static void shortest(double value, bool float4, struct decimal_digits *d)
     int count = denormal ? 1 : float4 ? FLT_DIG : DBL_DIG, most = float4 ? 9 : 17;
     for (; count <= most; count++) {
         round_to_digits(value, count, d);
-        if (count == most || (reads_back(d, value, float4) && (float4 || !is_tie(d, value))))
+        if (count == most || (reads_back(d, value, float4) && !is_tie(d, value, float4)))
             break;
     }
     while (d->count > 1 && d->digits[d->count - 1] == '0')
