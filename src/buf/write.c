@@ -64,7 +64,8 @@ static bool copy_page(struct buf *buf, const struct buf__batch_entry *entry, uin
     struct buf__frame *frame = &buf->frames[entry->frame - 1];
     if (!buf__try_latch(buf, entry->page_no, entry->frame, LATCH_SHARED))
         return false;
-    bool dirty = atomic_load(&frame->recovery_lsn) != 0;
+    /* A page whose mark was set between the two rounds of choosing was chosen twice; one copy is on its way already. */
+    bool dirty = atomic_load(&frame->recovery_lsn) != 0 && !atomic_load(&frame->writing);
     if (dirty) {
         memcpy(to, buf__frame_data(buf, entry->frame), buf->page_size);
         frame->redirtied = 0;
