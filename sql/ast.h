@@ -189,6 +189,7 @@ struct ast_insert {
 
 struct ast_set_item {
     struct ast_word column;
+    bool field;                     /* column.field was written */
     struct ast_expr *value;
     struct ast_set_item *next;
 };

@@ -168,7 +168,7 @@ static int bind_insert_values(struct binder *b, const struct ast_insert *ast, co
 {
     const struct ast_row *first = ast->select->rows;
     struct scope scope;
-    struct scope *around = b->scope;
+    struct space space = b->scope->space;
 
     for (const struct ast_row *row = first; row; row = row->next)
         if (row->count != first->count)
@@ -177,22 +177,23 @@ static int bind_insert_values(struct binder *b, const struct ast_insert *ast, co
         return OP_FAILED;
     if (!(insert->source = bind__query(b, QUERY_SELECT)))
         return OP_FAILED;
-    b->scope = NULL;    /* values do not see the table that they go to */
+    b->scope->space = (struct space){ 0 };      /* values do not see the table that they go to */
     bind__push(b, &scope, insert->source);
     int rc = first->next ? bind_many_rows(b, ast->select, table, insert) : bind_one_row(b, first, table, insert);
-    b->scope = around;
+    bind__pop(b);
+    b->scope->space = space;
     return rc;
 }
 
 static int bind_insert_select(struct binder *b, const struct ast_insert *ast, const struct table_def *table, struct query *insert)
 {
-    struct scope *around = b->scope;
+    struct space space = b->scope->space;
     struct sql_type *types = bind__alloc(b, (size_t)(insert->insert_count + 1) * sizeof(*types));
     const char **columns = bind__alloc(b, (size_t)(insert->insert_count + 1) * sizeof(*columns));
 
     if (!types || !columns)
         return OP_FAILED;
-    b->scope = NULL;
+    b->scope->space = (struct space){ 0 };
     int rc = bind__select(b, ast->select, false, &insert->source);
     if (!rc) {
         int count = bind__visible_targets(insert->source);
@@ -205,7 +206,7 @@ static int bind_insert_select(struct binder *b, const struct ast_insert *ast, co
     }
     if (!rc)
         rc = bind__coerce_output(b, &insert->source, types, CAST_ASSIGNMENT, columns);
-    b->scope = around;
+    b->scope->space = space;
     return rc;
 }
 
@@ -286,10 +287,12 @@ static int bind_sets(struct binder *b, const struct ast_set_item *sets, const st
         int column, i = query->set_count;
         if (find_column(b, table, &item->column, &column))
             return OP_FAILED;
+        if (item->field)
+            return op_fail_at(b->op, item->column.position, "0A000", "Setting a field of column \"%s\" is not supported",
+                              item->column.text);
         for (int j = 0; j < i; j++)
             if (query->set_columns[j] == column)
-                return op_fail_at(b->op, item->column.position, "42601", "multiple assignments to same column \"%s\"",
-                                  item->column.text);
+                return op_fail(b->op, "42601", "multiple assignments to same column \"%s\"", item->column.text);
         if (bind_value(b, table, column, PLACE_UPDATE, item->value, &query->set_values[i]))
             return OP_FAILED;
         query->set_columns[i] = column;

@@ -517,12 +517,33 @@ static int bind_clock(struct binder *b, const struct ast_expr *ast, struct expr 
     return *result ? OP_OK : OP_FAILED;
 }
 
+static bool find_series(void *arg, const struct expr *expr)
+{
+    const struct expr **found = arg;
+
+    if (expr->kind == EXPR_SERIES)
+        *found = expr;
+    return *found == NULL;
+}
+
+const struct expr *bind__find_series(const struct expr *expr)
+{
+    const struct expr *found = NULL;
+
+    (void)expr_walk(expr, find_series, &found);
+    return found;
+}
+
 /* Set-returning functions would make a CASE return several rows: refused inside of it. */
 static int check_no_series(struct binder *b, const struct expr *expr, const char *what)
 {
-    if (expr_contains(expr, EXPR_SERIES))
-        return op_fail_at(b->op, expr->position, "0A000", "set-returning functions are not allowed in %s", what);
-    return OP_OK;
+    const struct expr *series = bind__find_series(expr);
+
+    if (!series)
+        return OP_OK;
+    op_fail_at(b->op, series->position, "0A000", "set-returning functions are not allowed in %s", what);
+    op_hint(b->op, "You might be able to move the set-returning function into a LATERAL FROM item.");
+    return OP_FAILED;
 }
 
 static int bind_by_kind(struct binder *b, const struct ast_expr *ast, struct expr **result)

@@ -179,11 +179,14 @@ static int bind_scalar_function(struct binder *b, const struct ast_from *ast, co
     return rc ? OP_FAILED : bind_derived(b, ast, query, alias, item);
 }
 
-static int check_series_args(struct binder *b, const struct expr *series)
+/* A function of FROM makes rows itself, but its arguments may not. */
+static int check_series(struct binder *b, const struct expr *call)
 {
-    for (int i = 0; i < series->arg_count; i++)
-        if (expr_contains(series->args[i], EXPR_SERIES))
-            return op_fail_at(b->op, series->args[i]->position, "0A000", "set-returning functions must appear at top level of FROM");
+    for (int i = 0; i < call->arg_count; i++) {
+        const struct expr *series = bind__find_series(call->args[i]);
+        if (series)
+            return op_fail_at(b->op, series->position, "0A000", "set-returning functions must appear at top level of FROM");
+    }
     return OP_OK;
 }
 
@@ -194,14 +197,11 @@ static int bind_from_call(struct binder *b, const struct ast_from *ast, struct i
     struct expr *call;
     int index;
 
-    if (bind__expr_in(b, PLACE_FROM_FUNCTION, ast->call, &call))
+    if (bind__expr_in(b, PLACE_FROM_FUNCTION, ast->call, &call) || check_series(b, call))
         return OP_FAILED;
-    if (call->kind != EXPR_SERIES) {
-        if (expr_contains(call, EXPR_SERIES))
-            return op_fail_at(b->op, call->position, "0A000", "set-returning functions must appear at top level of FROM");
+    if (call->kind != EXPR_SERIES)
         return bind_scalar_function(b, ast, alias, item);
-    }
-    if (check_series_args(b, call) || bind__add_range(b, &range, &index))
+    if (bind__add_range(b, &range, &index))
         return OP_FAILED;
     range->kind = RANGE_FUNCTION;
     range->alias = alias;

@@ -36,7 +36,8 @@ static bool is_foreign(const char *name)
         "pg_get_constraintdef", "pg_get_expr", "pg_get_indexdef", "pg_get_viewdef", "pg_sleep", "pg_table_size",
         "quote_ident", "quote_literal", "quote_nullable", "random", "rank", "regexp_match", "regexp_matches", "regexp_replace",
         "regexp_split_to_array", "regexp_split_to_table", "regr_slope", "row_number", "row_to_json", "set_config", "setseed",
-        "setval", "sha256", "split_part", "stddev", "stddev_pop", "stddev_samp", "string_to_array", "to_char", "to_date", "to_hex",
+        "setval", "sha256", "split_part", "sqrt", "cbrt", "power", "pow", "exp", "ln", "log", "log10", "sin", "cos", "tan", "cot", "asin",
+        "acos", "atan", "atan2", "degrees", "radians", "pi", "gcd", "lcm", "factorial", "scale", "trim_scale", "bit_length", "inet", "stddev", "stddev_pop", "stddev_samp", "string_to_array", "to_char", "to_date", "to_hex",
         "to_json", "to_jsonb", "to_number", "to_timestamp", "translate", "txid_current", "unnest", "var_pop", "var_samp",
         "variance", "version", "width_bucket", "current_setting",
     };
@@ -149,8 +150,20 @@ static int check_aggregate(struct binder *b, const struct ast_expr *ast, const s
     return OP_OK;
 }
 
+/* With DISTINCT only arguments may be sorted by; written as they are before their coercion. */
+static int find_argument(struct binder *b, const struct expr *expr, struct expr *const *args, struct expr **key)
+{
+    for (int i = 0; i < expr->arg_count; i++)
+        if (expr_equal(expr->args[i], *key) || expr_equal(args[i], *key)) {
+            *key = expr->args[i];
+            return OP_OK;
+        }
+    return op_fail_at(b->op, (*key)->position, "42P10",
+                      "in an aggregate with DISTINCT, ORDER BY expressions must appear in argument list");
+}
+
 /* ORDER BY inside of the call. */
-static int bind_aggregate_order(struct binder *b, const struct ast_expr *ast, struct expr *expr)
+static int bind_aggregate_order(struct binder *b, const struct ast_expr *ast, struct expr *expr, struct expr *const *args)
 {
     int count = 0, i = 0;
 
@@ -162,14 +175,10 @@ static int bind_aggregate_order(struct binder *b, const struct ast_expr *ast, st
         struct expr *key;
         if (bind__expr(b, order->expr, &key) || bind__settle(b, key, &key))
             return OP_FAILED;
+        if (expr->distinct && find_argument(b, expr, args, &key))
+            return OP_FAILED;
         expr->order[i] = (struct sort_key){ .expr = key, .target = -1, .descending = order->descending,
                                             .nulls_first = order->nulls_first };
-        bool found = !expr->distinct;
-        for (int j = 0; j < expr->arg_count && !found; j++)
-            found = expr_equal(expr->args[j], key);
-        if (!found)
-            return op_fail_at(b->op, key->position, "42P10",
-                              "in an aggregate with DISTINCT, ORDER BY expressions must appear in argument list");
     }
     expr->order_count = count;
     return OP_OK;
@@ -183,7 +192,7 @@ static int bind_aggregate_parts(struct binder *b, const struct ast_expr *ast, st
         if (bind__coerce(b, args[i], bind__type(aggregate->args[i]), CAST_IMPLICIT, &expr->args[i]))
             return OP_FAILED;
     expr->distinct = ast->call.distinct;
-    if (check_aggregate(b, ast, expr) || bind_aggregate_order(b, ast, expr))
+    if (check_aggregate(b, ast, expr) || bind_aggregate_order(b, ast, expr, args))
         return OP_FAILED;
     if (!ast->call.filter)
         return OP_OK;

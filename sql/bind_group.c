@@ -6,7 +6,8 @@
  * list becomes a hidden target.
  *
  * A grouped query makes one row of many, so outside of aggregates it may use only what is the same in all of them: the grouped
- * expressions; and every column of a table whose primary key is grouped.  The latter join the list of groups.
+ * expressions; and every column of a table whose primary key is grouped.  The latter join the list of groups.  LIMIT is
+ * computed once and may use no column at all; both checks are one walk.
  */
 #include <string.h>
 
@@ -100,7 +101,10 @@ static int find_union_target(struct binder *b, const struct ast_expr *ast, int *
         return OP_OK;
     if (name)
         return op_fail_at(b->op, ast->position, "42703", "column \"%s\" does not exist", name);
-    op_fail_at(b->op, ast->position, "0A000", "invalid UNION/INTERSECT/EXCEPT ORDER BY clause");
+    int position = ast->position;
+    for (const struct ast_expr *left = ast->left; left; left = left->left)
+        position = left->position < position ? left->position : position;
+    op_fail_at(b->op, position, "0A000", "invalid UNION/INTERSECT/EXCEPT ORDER BY clause");
     op_detail(b->op, "Only result column names can be used, not expressions or functions.");
     op_hint(b->op, "Add the expression/function to every SELECT, or move the UNION into a FROM clause.");
     return OP_FAILED;
@@ -232,102 +236,136 @@ static bool depends_on_groups(const struct query *query, int range)
     return true;
 }
 
-struct check {
+/* A walk over an expression of this query and into the sub-selects in it: `column` is called for each column of this query. */
+struct walk {
     struct binder *b;
-    struct query *query;    /* the grouped one */
-    int level;              /* how deep in sub-selects of it the walk is */
+    struct query *query;
+    enum place place;
+    int level;              /* how deep in sub-selects the walk is */
+    int (*column)(struct walk *walk, const struct expr *expr);
+    bool (*skip)(struct walk *walk, const struct expr *expr);   /* at level 0; NULL: never */
 };
 
-static int check_query(struct check *check, const struct query *query);
+static int walk_query(struct walk *walk, const struct query *query);
 
-static int check_column(struct check *check, const struct expr *expr)
+static int walk_expr(struct walk *walk, const struct expr *expr)
 {
-    struct query *query = check->query;
+    if (!expr || (walk->level == 0 && walk->skip && walk->skip(walk, expr)))
+        return OP_OK;
+    if (expr->kind == EXPR_COLUMN)
+        return expr->level == walk->level ? walk->column(walk, expr) : OP_OK;
+    for (int i = 0; i < expr->arg_count; i++)
+        if (walk_expr(walk, expr->args[i]))
+            return OP_FAILED;
+    if (expr->kind == EXPR_AGGREGATE) {
+        for (int i = 0; i < expr->order_count; i++)
+            if (walk_expr(walk, expr->order[i].expr))
+                return OP_FAILED;
+        return walk_expr(walk, expr->filter);
+    }
+    return expr->kind == EXPR_SUBQUERY ? walk_query(walk, expr->subquery) : OP_OK;
+}
 
-    if (expr->level != check->level || is_grouped_column(query, expr->range, expr->column))
+static int walk_from(struct walk *walk, const struct from_node *node)
+{
+    if (!node || !node->is_join)
+        return OP_OK;
+    if (walk_from(walk, node->left) || walk_from(walk, node->right))
+        return OP_FAILED;
+    return walk_expr(walk, node->on);
+}
+
+static int walk_ranges(struct walk *walk, const struct query *query)
+{
+    for (int i = 0; i < query->range_count; i++) {
+        const struct range_entry *range = &query->ranges[i];
+        if ((range->subquery && walk_query(walk, range->subquery)) || walk_expr(walk, range->function))
+            return OP_FAILED;
+        for (int j = 0; j < range->row_count * range->column_count; j++)
+            if (walk_expr(walk, range->values[j]))
+                return OP_FAILED;
+    }
+    return walk_from(walk, query->from);
+}
+
+/* A sub-select: its references to the outside. */
+static int walk_query(struct walk *walk, const struct query *query)
+{
+    int rc = OP_OK;
+
+    walk->level++;
+    for (int i = 0; i < query->target_count && !rc; i++)
+        rc = walk_expr(walk, query->targets[i].expr);
+    for (int i = 0; i < query->group_count && !rc; i++)
+        rc = walk_expr(walk, query->groups[i]);
+    if (!rc)
+        rc = walk_expr(walk, query->where) || walk_expr(walk, query->having) || walk_expr(walk, query->limit)
+             || walk_expr(walk, query->offset) || walk_ranges(walk, query);
+    if (!rc && query->set != SET_NONE)
+        rc = walk_query(walk, query->left) || walk_query(walk, query->right);
+    walk->level--;
+    return rc ? OP_FAILED : OP_OK;
+}
+
+static bool skip_grouped(struct walk *walk, const struct expr *expr)
+{
+    return expr->kind == EXPR_AGGREGATE || in_groups(walk->query, expr);
+}
+
+static int check_column(struct walk *walk, const struct expr *expr)
+{
+    struct query *query = walk->query;
+
+    if (is_grouped_column(query, expr->range, expr->column))
         return OP_OK;
     if (depends_on_groups(query, expr->range)) {
-        struct expr *group = bind__column_ref(check->b, check->b->scope, expr->range, expr->column, 0, expr->position);
+        struct expr *group = bind__column_ref(walk->b, walk->b->scope, expr->range, expr->column, 0, expr->position);
         if (!group)
             return OP_FAILED;
         query->groups[query->group_count++] = group;
         return OP_OK;
     }
     const struct range_entry *range = &query->ranges[expr->range];
-    if (check->level > 0)
-        return op_fail_at(check->b->op, expr->position, "42803", "subquery uses ungrouped column \"%s.%s\" from outer query",
+    if (walk->level > 0)
+        return op_fail_at(walk->b->op, expr->position, "42803", "subquery uses ungrouped column \"%s.%s\" from outer query",
                           range->alias, range->column_names[expr->column]);
-    return op_fail_at(check->b->op, expr->position, "42803",
+    return op_fail_at(walk->b->op, expr->position, "42803",
                       "column \"%s.%s\" must appear in the GROUP BY clause or be used in an aggregate function", range->alias,
                       range->column_names[expr->column]);
-}
-
-static int check_expr(struct check *check, const struct expr *expr)
-{
-    if (!expr || (check->level == 0 && (expr->kind == EXPR_AGGREGATE || in_groups(check->query, expr))))
-        return OP_OK;
-    if (expr->kind == EXPR_COLUMN)
-        return check_column(check, expr);
-    for (int i = 0; i < expr->arg_count; i++)
-        if (check_expr(check, expr->args[i]))
-            return OP_FAILED;
-    if (expr->kind == EXPR_AGGREGATE) {
-        for (int i = 0; i < expr->order_count; i++)
-            if (check_expr(check, expr->order[i].expr))
-                return OP_FAILED;
-        return check_expr(check, expr->filter);
-    }
-    return expr->kind == EXPR_SUBQUERY ? check_query(check, expr->subquery) : OP_OK;
-}
-
-static int check_from(struct check *check, const struct from_node *node)
-{
-    if (!node || !node->is_join)
-        return OP_OK;
-    if (check_from(check, node->left) || check_from(check, node->right))
-        return OP_FAILED;
-    return check_expr(check, node->on);
-}
-
-static int check_ranges(struct check *check, const struct query *query)
-{
-    for (int i = 0; i < query->range_count; i++) {
-        const struct range_entry *range = &query->ranges[i];
-        if ((range->subquery && check_query(check, range->subquery)) || check_expr(check, range->function))
-            return OP_FAILED;
-        for (int j = 0; j < range->row_count * range->column_count; j++)
-            if (check_expr(check, range->values[j]))
-                return OP_FAILED;
-    }
-    return check_from(check, query->from);
-}
-
-/* A sub-select of the grouped query: its references to the outside. */
-static int check_query(struct check *check, const struct query *query)
-{
-    int rc = OP_OK;
-
-    check->level++;
-    for (int i = 0; i < query->target_count && !rc; i++)
-        rc = check_expr(check, query->targets[i].expr);
-    for (int i = 0; i < query->group_count && !rc; i++)
-        rc = check_expr(check, query->groups[i]);
-    if (!rc)
-        rc = check_expr(check, query->where) || check_expr(check, query->having) || check_expr(check, query->limit)
-             || check_expr(check, query->offset) || check_ranges(check, query);
-    if (!rc && query->set != SET_NONE)
-        rc = check_query(check, query->left) || check_query(check, query->right);
-    check->level--;
-    return rc ? OP_FAILED : OP_OK;
 }
 
 int bind__check_groups(struct binder *b)
 {
     struct query *query = b->scope->query;
-    struct check check = { .b = b, .query = query };
+    struct walk walk = { .b = b, .query = query, .column = check_column, .skip = skip_grouped };
 
     for (int i = 0; i < query->target_count; i++)
-        if (check_expr(&check, query->targets[i].expr))
+        if (walk_expr(&walk, query->targets[i].expr))
             return OP_FAILED;
-    return check_expr(&check, query->having);
+    return walk_expr(&walk, query->having);
+}
+
+/* ---- LIMIT ---- */
+
+static int refuse_column(struct walk *walk, const struct expr *expr)
+{
+    return op_fail_at(walk->b->op, expr->position, "42P10", "argument of %s must not contain variables",
+                      bind__place_name(walk->place));
+}
+
+int bind__limit(struct binder *b, enum place place, const struct ast_expr *ast, struct expr **result)
+{
+    struct walk walk = { .b = b, .query = b->scope->query, .place = place, .column = refuse_column };
+
+    *result = NULL;
+    if (!ast)
+        return OP_OK;
+    if (bind__expr_in(b, place, ast, result))
+        return OP_FAILED;
+    if (!bind__can_coerce((*result)->type.oid, TYPE_INT8, CAST_ASSIGNMENT))
+        return op_fail_at(b->op, (*result)->position, "42804", "argument of %s must be type bigint, not type %s",
+                          bind__place_name(place), bind__type_name((*result)->type.oid));
+    if (walk_expr(&walk, *result))
+        return OP_FAILED;
+    return bind__coerce(b, *result, bind__type(TYPE_INT8), CAST_ASSIGNMENT, result);
 }

@@ -116,6 +116,8 @@ int bind__expr(struct binder *b, const struct ast_expr *ast, struct expr **resul
 int bind__expr_in(struct binder *b, enum place place, const struct ast_expr *ast, struct expr **result) MUST_CHECK;
 int bind__condition(struct binder *b, enum place place, const struct ast_expr *ast, struct expr **result) MUST_CHECK;
 const char *bind__place_name(enum place place);
+/* The first set-returning function in it; NULL when there is none. */
+const struct expr *bind__find_series(const struct expr *expr);
 
 /* ---- bind_func.c ---- */
 int bind__call(struct binder *b, const struct ast_expr *ast, struct expr **result) MUST_CHECK;
@@ -145,6 +147,7 @@ int bind__visible_targets(const struct query *query);
 int bind__groups(struct binder *b, const struct ast_select *ast) MUST_CHECK;
 int bind__check_groups(struct binder *b) MUST_CHECK;
 int bind__order(struct binder *b, const struct ast_order *list) MUST_CHECK;
+int bind__limit(struct binder *b, enum place place, const struct ast_expr *ast, struct expr **result) MUST_CHECK;
 
 /* ---- bind_union.c ---- */
 /* Both branches, and the outputs as targets of the current query. */

@@ -94,6 +94,8 @@ static int fail_column(struct binder *b, const char *table, const char *column, 
     struct fuzzy fuzzy = { 0 };
     const struct range_entry *hidden = search_near(b, table, column, &fuzzy);
 
+    if (hidden && b->scope->place == PLACE_FROM_FUNCTION)
+        return op_fail_at(b->op, position, "0A000", "A function in FROM that uses other items of FROM is not supported");
     if (table)
         op_fail_at(b->op, position, "42703", "column %s.%s does not exist", table, column);
     else
@@ -131,6 +133,8 @@ static int fail_table(struct binder *b, const char *name, int position)
         for (int i = 0; i < scope->query->range_count; i++) {
             const struct range_entry *range = &scope->query->ranges[i];
             bool same_alias = range->alias && strcmp(range->alias, name) == 0;
+            if (same_alias && b->scope->place == PLACE_FROM_FUNCTION && scope == b->scope)
+                return op_fail_at(b->op, position, "0A000", "A function in FROM that uses other items of FROM is not supported");
             if (same_alias) {
                 op_fail_at(b->op, position, "42P01", "invalid reference to FROM-clause entry for table \"%s\"", name);
                 op_hint(b->op, "There is an entry for table \"%s\", but it cannot be referenced from this part of the query.", name);
@@ -200,7 +204,7 @@ int bind__column(struct binder *b, const struct ast_expr *ast, struct expr **res
     if (b->scope->place == PLACE_DEFAULT && b->scope->query->range_count == 0)
         return op_fail_at(b->op, ast->position, "0A000", "cannot use column reference in DEFAULT expression");
     if (ast->star)
-        return op_fail_at(b->op, ast->position, "42601", "row expansion via \"*\" is not supported here");
+        return op_fail_at(b->op, ast->position, "0A000", "A whole row as a value is not supported");
     switch (ast->name_count) {
     case 1:
         return bind_plain(b, names->text, ast->position, result);
@@ -295,9 +299,6 @@ static int label_of(const struct ast_expr *ast, const char **label)
     case AST_ROW:
         *label = "row";
         return 2;
-    case AST_BOOL:
-        *label = "bool";
-        return 1;
     case AST_CAST:
         if (label_of(ast->left, label) == 2)
             return 2;

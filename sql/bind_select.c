@@ -46,37 +46,6 @@ int bind__settle_targets(struct binder *b, struct query *query)
     return OP_OK;
 }
 
-/* ---- LIMIT ---- */
-
-static bool find_column(void *arg, const struct expr *expr)
-{
-    const struct expr **found = arg;
-
-    if (expr->kind == EXPR_COLUMN && expr->level == 0) {
-        *found = expr;
-        return false;
-    }
-    return true;
-}
-
-static int bind_limit(struct binder *b, enum place place, const struct ast_expr *ast, struct expr **result)
-{
-    const struct expr *column = NULL;
-
-    *result = NULL;
-    if (!ast)
-        return OP_OK;
-    if (bind__expr_in(b, place, ast, result))
-        return OP_FAILED;
-    (void)expr_walk(*result, find_column, &column);
-    if (!bind__can_coerce((*result)->type.oid, TYPE_INT8, CAST_ASSIGNMENT))
-        return op_fail_at(b->op, (*result)->position, "42804", "argument of %s must be type bigint, not type %s",
-                          bind__place_name(place), bind__type_name((*result)->type.oid));
-    if (column)
-        return op_fail_at(b->op, column->position, "42P10", "argument of %s must not contain variables", bind__place_name(place));
-    return bind__coerce(b, *result, bind__type(TYPE_INT8), CAST_ASSIGNMENT, result);
-}
-
 /* ---- the whole ---- */
 
 static int bind_distinct(struct binder *b, const struct ast_select *ast)
@@ -117,7 +86,7 @@ static int finish(struct binder *b, const struct ast_select *ast, bool settle)
 {
     struct query *query = b->scope->query;
 
-    if (bind_limit(b, PLACE_OFFSET, ast->offset, &query->offset) || bind_limit(b, PLACE_LIMIT, ast->limit, &query->limit))
+    if (bind__limit(b, PLACE_OFFSET, ast->offset, &query->offset) || bind__limit(b, PLACE_LIMIT, ast->limit, &query->limit))
         return OP_FAILED;
     if (settle && bind__settle_targets(b, query))
         return OP_FAILED;

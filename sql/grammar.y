@@ -468,6 +468,13 @@ set_item(A) ::= colid(T) EQUAL value(E). {
     A->column.position = T.position;
     A->value = E;
 }
+set_item(A) ::= colid(T) attributes EQUAL value(E). {
+    A = PARSE_NEW(p, ast_set_item);
+    A->column.text = T.text;
+    A->column.position = T.position;
+    A->field = true;
+    A->value = E;
+}
 set_item(A) ::= LP(T) columns RP EQUAL a_expr. {
     A = PARSE_NEW(p, ast_set_item);
     parse__refuse(p, T.position, "SET of several columns at once");

@@ -182,12 +182,29 @@ int resolve__choose(const struct candidate *candidates, int count, const Oid *ty
 
 /* ---- operators ---- */
 
+/* Operators that PostgreSQL has and this engine has not. */
+static bool is_foreign(const char *name)
+{
+    static const char *const names[] = {
+        "^", "|/", "||/", "~", "~*", "!~", "!~*", "^@", "->", "->>", "#>", "#>>", "@>", "<@", "&&", "?", "?|", "?&", "#-", "@@", "@?",
+        "-|-", "&<", "&>", "<->", "~=",
+    };
+    int count;
+
+    for (size_t i = 0; i < COUNT_OF(names); i++)
+        if (strcmp(names[i], name) == 0)
+            return func_candidates(name, &count) == NULL;
+    return false;
+}
+
 static int fail_operator(struct binder *b, const char *name, const struct expr *left, const struct expr *right, int position,
                          bool several)
 {
     const char *right_name = bind__type_name(right->type.oid);
     const char *left_name = left ? bind__type_name(left->type.oid) : "", *space = left ? " " : "";
 
+    if (is_foreign(name))
+        return op_fail_at(b->op, position, "0A000", "operator %s is not supported", name);
     op_fail_at(b->op, position, several ? "42725" : "42883", "operator %s: %s%s%s %s", several ? "is not unique" : "does not exist",
                left_name, space, name, right_name);
     if (several)
