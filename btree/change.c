@@ -90,6 +90,11 @@ static int find_for_insert(struct op *op, struct btree *tree, struct bytes key, 
                            bool *found)
 {
     bool hinted = try_last_leaf(tree, key, leaf);
+    if (hinted && node_is_beyond(node_of(tree->store, leaf), key)) {
+        *slot = node_head(node_of(tree->store, leaf))->slots;
+        *found = false;
+        return OP_OK;
+    }
     if (!hinted && btree__find_leaf(op, tree, key, false, LATCH_EXCLUSIVE, leaf) != OP_OK)
         return OP_FAILED;
     if (btree__search(op, tree->store, leaf, key, slot, found) != OP_OK) {

@@ -193,7 +193,7 @@ static const char *check_before(struct node node, enum action action)
     case ACTION_TRIM:
     case ACTION_DROP_CHILD:
     case ACTION_PUT_CHILD:
-        return node_check(node);
+        return node_check_cells(node);
     case ACTION_SET:
     case ACTION_FLAGS:
     case ACTION_REMOVE:

@@ -57,7 +57,7 @@ static void retire(struct alter *alter, struct page_ref *ref)
 static int check_pages(struct op *op, struct store *store, const struct page_ref *refs, int count)
 {
     for (int i = 0; i < count; i++) {
-        const char *rule = node_check(node_of(store, &refs[i]));
+        const char *rule = node_check_cells(node_of(store, &refs[i]));
         if (rule != NULL)
             return btree__damaged(op, store, refs[i].page_no, rule);
     }

@@ -15,13 +15,6 @@
 #include "btree/btree.h"
 #include "src/base/endian.h"
 
-int bytes_compare(struct bytes a, struct bytes b)
-{
-    size_t shorter = a.len < b.len ? a.len : b.len;
-    int order = shorter > 0 ? memcmp(a.data, b.data, shorter) : 0;
-    return order != 0 ? order : (a.len > b.len) - (a.len < b.len);
-}
-
 size_t bytes_common(struct bytes a, struct bytes b)
 {
     size_t shorter = a.len < b.len ? a.len : b.len, i = 0;
@@ -111,16 +104,34 @@ bool node_cell(struct node node, unsigned slot, struct cell *cell)
     return true;
 }
 
-static const char *check_cells(struct node node, uint32_t *live, unsigned *ghosts)
+const char *node_check_cells(struct node node)
+{
+    const struct node_head *head = node_head(node);
+    uint32_t live = 0;
+    struct cell cell;
+    const char *rule = node_check_head(node);
+    if (rule != NULL)
+        return rule;
+    if (head->low_len > node_key_max(node.usable) || head->high_len > node_key_max(node.usable))
+        return "a fence is no longer than a key";
+    for (unsigned i = 0; i < head->slots; i++) {
+        if (!node_cell(node, i, &cell))
+            return "each cell lies within the heap";
+        live += cell.size;
+    }
+    if (live + head->garbage != heap_end(node) - head->heap)
+        return "cells and garbage fill the heap";
+    return NULL;
+}
+
+/* What each cell must be, and what all of them together. */
+static const char *check_order(struct node node)
 {
     struct cell cell, before;
     bool leaf = node_is_leaf(node);
-    *live = 0;
-    *ghosts = 0;
+    unsigned ghosts = 0;
     memset(&before, 0, sizeof before);
-    for (unsigned i = 0; i < node_head(node)->slots; i++) {
-        if (!node_cell(node, i, &cell))
-            return "each cell lies within the heap";
+    for (unsigned i = 0; i < node_head(node)->slots && node_cell(node, i, &cell); i++) {
         if (node_slots(node)[i].head != node_head_of(cell.suffix.data, cell.suffix.len))
             return "a slot keeps the first bytes of its key";
         if (!leaf && (cell.child == 0 || (i == 0 && cell.suffix.len != 0)))
@@ -129,11 +140,10 @@ static const char *check_cells(struct node node, uint32_t *live, unsigned *ghost
             return "keys are in strictly ascending order";
         if (leaf && cell.flags & BTREE_OVERFLOW && cell.value.len != NODE_REFERENCE_BYTES)
             return "a reference to an overflow chain has 24 bytes";
-        *live += cell.size;
-        *ghosts += (cell.flags & BTREE_GHOST) != 0;
+        ghosts += (cell.flags & BTREE_GHOST) != 0;
         before = cell;
     }
-    return NULL;
+    return ghosts == node_head(node)->ghosts ? NULL : "the head counts the ghosts";
 }
 
 /* N2: marks the bytes of each cell in a map of the page, and finds those marked twice. */
@@ -155,34 +165,30 @@ static bool cells_overlap(struct node node)
     return false;
 }
 
+static bool key_is_covered(struct node node, unsigned slot)
+{
+    uint8_t buffer[PAGE_SIZE_MAX / 4];
+    struct bytes key;
+    return node_key(node, slot, buffer, &key) && node_covers(node, key);
+}
+
 const char *node_check(struct node node)
 {
     const struct node_head *head = node_head(node);
-    uint32_t live;
-    unsigned ghosts, first = node_is_leaf(node) ? 0 : 1;
-    uint8_t buffer[PAGE_SIZE_MAX / 4];
-    struct bytes key;
-    const char *rule = node_check_head(node);
+    unsigned first = node_is_leaf(node) ? 0 : 1;
+    const char *rule = node_check_cells(node);
     if (rule == NULL)
-        rule = check_cells(node, &live, &ghosts);
+        rule = check_order(node);
     if (rule != NULL)
         return rule;
-    if (head->low_len > node_key_max(node.usable) || head->high_len > node_key_max(node.usable))
-        return "a fence is no longer than a key";
-    if (live + head->garbage != heap_end(node) - head->heap)
-        return "cells and garbage fill the heap";
-    if (ghosts != head->ghosts)
-        return "the head counts the ghosts";
     if (cells_overlap(node))
         return "cells do not overlap";
     if (node_has_high(node) ? head->prefix_len != bytes_common(node_low(node), node_high(node)) : head->prefix_len != 0)
         return "the prefix is what both fences have in common";
     if (node_has_high(node) && bytes_compare(node_low(node), node_high(node)) >= 0)
         return "the low fence is below the high fence";
-    for (unsigned i = first; i < head->slots; i += head->slots - first > 1 && i == first ? head->slots - 1 - first : 1) {
-        if (!node_key(node, i, buffer, &key) || !node_covers(node, key))
-            return "keys lie between the fences";
-    }
+    if (head->slots > first && (!key_is_covered(node, first) || !key_is_covered(node, head->slots - 1u)))
+        return "keys lie between the fences";
     return NULL;
 }
 
@@ -220,10 +226,6 @@ static bool lower_bound(struct node node, unsigned from, struct bytes key, unsig
         return false;
     struct bytes suffix = {key.data + prefix_len, key.len - prefix_len};
     uint32_t head = node_head_of(suffix.data, suffix.len);
-    if (from < count && slots[count - 1u].head < head) {
-        *slot = count;      /* appending needs no search */
-        return true;
-    }
     from = first_head_from(slots, from, count, head);
     unsigned to = from;
     if (from < count && slots[from].head == head)
@@ -250,6 +252,17 @@ static bool lower_bound(struct node node, unsigned from, struct bytes key, unsig
 bool node_search(struct node node, struct bytes key, unsigned *slot, bool *found)
 {
     return lower_bound(node, 0, key, slot, found);
+}
+
+bool node_is_beyond(struct node node, struct bytes key)
+{
+    unsigned slots = node_head(node)->slots;
+    size_t prefix_len = node_head(node)->prefix_len;
+    struct cell cell;
+    if (slots == 0)
+        return true;
+    return key.len >= prefix_len && node_cell(node, slots - 1, &cell) &&
+           bytes_compare((struct bytes){key.data + prefix_len, key.len - prefix_len}, cell.suffix) > 0;
 }
 
 bool node_search_child(struct node node, struct bytes key, bool before, unsigned *slot)

@@ -38,6 +38,7 @@
 #define ISOLDE_BTREE_NODE_H
 
 #include <assert.h>
+#include <string.h>
 
 #include "src/base/types.h"
 #include "src/buf/page.h"
@@ -112,7 +113,28 @@ static inline struct bytes node_prefix(struct node node)
     return (struct bytes){node_low(node).data, node_head(node)->prefix_len};
 }
 
-int bytes_compare(struct bytes a, struct bytes b);
+/* memcmp's order, then the shorter first.  Keys are short: eight bytes at a time inline beat a call. */
+static inline int bytes_compare(struct bytes a, struct bytes b)
+{
+    size_t shorter = a.len < b.len ? a.len : b.len, i = 0;
+    while (i < shorter) {
+        if (shorter - i < 8 && shorter >= 8)
+            i = shorter - 8;        /* the bytes before are equal: compare some of them again */
+        if (shorter >= 8) {
+            uint64_t left, right;
+            memcpy(&left, a.data + i, 8);
+            memcpy(&right, b.data + i, 8);
+            if (left != right)
+                return __builtin_bswap64(left) < __builtin_bswap64(right) ? -1 : 1;
+            i += 8;
+        } else {
+            if (a.data[i] != b.data[i])
+                return a.data[i] < b.data[i] ? -1 : 1;
+            i++;
+        }
+    }
+    return (a.len > b.len) - (a.len < b.len);
+}
 /* The largest cell with its slot, and the longest key (N5). */
 uint32_t node_cell_max(uint32_t usable);
 uint32_t node_key_max(uint32_t usable);
@@ -123,7 +145,9 @@ uint32_t node_head_of(const uint8_t *suffix, size_t len);
 
 /* Whether the heads are sound, so that everything below stays within the page; NULL or the broken rule. */
 const char *node_check_head(struct node node);
-/* Every rule of one node, cells and order included; NULL or the broken rule. */
+/* Whether cells may be moved about: all of them lie within the heap and are not more than fit; NULL or the broken rule. */
+const char *node_check_cells(struct node node);
+/* Every rule of one node, order included; NULL or the broken rule. */
 const char *node_check(struct node node);
 /* False when the slot leads out of the heap. slot < slots. */
 bool node_cell(struct node node, unsigned slot, struct cell *cell);
@@ -131,6 +155,8 @@ bool node_cell(struct node node, unsigned slot, struct cell *cell);
 bool node_covers(struct node node, struct bytes key);
 /* Leaf: the first slot whose key is >= key (which the node covers); *found when equal.  False when damaged. */
 bool node_search(struct node node, struct bytes key, unsigned *slot, bool *found);
+/* Leaf: whether key lies above every record, so that it would get the slot behind the last. */
+bool node_is_beyond(struct node node, struct bytes key);
 /* Inner: the slot of the child that covers key; before: that covers what lies right below key.  False when damaged. */
 bool node_search_child(struct node node, struct bytes key, bool before, unsigned *slot);
 /* Writes prefix and suffix of the slot's key; buffer: room for node_key_max bytes. False when damaged. */

@@ -51,7 +51,7 @@ int row_check_moving(struct op *op, const struct store *store, const struct page
     struct node node = node_of(store, leaf);
     if (!node_must_compact(node, bytes))
         return OP_OK;
-    const char *rule = node_check(node);
+    const char *rule = node_check_cells(node);
     return rule == NULL ? OP_OK : btree__damaged(op, store, leaf->page_no, rule);
 }
 
@@ -64,7 +64,7 @@ const char *row_check_set(struct node node, struct bytes key, size_t value_len)
         return "the record belongs on this page";
     if (!row_has_room(node, slot, found, key.len, value_len, &bytes))
         return "the page has room for the record";
-    return node_must_compact(node, bytes) ? node_check(node) : NULL;
+    return node_must_compact(node, bytes) ? node_check_cells(node) : NULL;
 }
 
 void row_set(struct node node, struct bytes key, struct bytes value, uint8_t flags)

@@ -170,10 +170,10 @@ static int split_child(struct op *op, struct btree *tree, struct alter *alter, s
 /* NULL, or the rule that one of the pages breaks. */
 static int check_pages(struct op *op, struct store *store, const struct page_ref *parent, const struct page_ref *node)
 {
-    const char *rule = node_check(node_of(store, node));
+    const char *rule = node_check_cells(node_of(store, node));
     if (rule != NULL)
         return btree__damaged(op, store, node->page_no, rule);
-    rule = parent->data != NULL ? node_check(node_of(store, parent)) : NULL;
+    rule = parent->data != NULL ? node_check_cells(node_of(store, parent)) : NULL;
     return rule != NULL ? btree__damaged(op, store, parent->page_no, rule) : OP_OK;
 }
 

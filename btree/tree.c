@@ -324,7 +324,7 @@ static int drop_leaves(struct op *op, struct btree *tree, PageNo page_no, unsign
     int result = btree__fix(op, tree, page_no, LATCH_EXCLUSIVE, &ref);
     if (result == OP_OK) {
         inner = alter_adopt(&alter, &ref);
-        const char *rule = node_check(node_of(store, inner));
+        const char *rule = node_check_cells(node_of(store, inner));
         result = rule != NULL ? btree__damaged(op, store, page_no, rule) : alter_ready(op, &alter);
     }
     if (result != OP_OK) {
@@ -355,7 +355,7 @@ static int drop_branch(struct op *op, struct btree *tree, const struct path *pat
     int first = at + 1;
     while (first < path->depth && alter_can_free(&alter, path->pages[first]))
         alter_free(&alter, path->pages[first++]);
-    const char *rule = node_check(node_of(store, inner));
+    const char *rule = node_check_cells(node_of(store, inner));
     result = rule != NULL ? btree__damaged(op, store, path->pages[at], rule) : alter_ready(op, &alter);
     if (result == OP_OK && first < path->depth)
         result = op_fail(op, "XX000", "a branch of a tree lies on too many pages of the free map");
