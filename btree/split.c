@@ -76,35 +76,67 @@ static unsigned middle_of(struct node node)
     return best != 0 ? best : middle;
 }
 
+/* Whether both halves fit, each with the separator as a fence. */
+static bool halves_fit(struct node node, const struct cut *cut)
+{
+    struct bytes separator = cut->separator;
+    unsigned slots = node_head(node)->slots;
+    size_t right_prefix = node_has_high(node) ? bytes_common(separator, node_high(node)) : 0;
+    uint32_t left = NODE_HEAD_BYTES + (uint32_t)(node_low(node).len + separator.len) +
+                    node_bytes_of(node, 0, cut->slot, bytes_common(node_low(node), separator));
+    uint32_t right = NODE_HEAD_BYTES + (uint32_t)(separator.len + node_high(node).len) +
+                     node_bytes_of(node, cut->slot, slots, right_prefix);
+    return left <= node.usable && right <= node.usable;
+}
+
+/* Makes the cut at one slot.  key: what is to be inserted, for a right half that begins empty. */
+static bool try_cut(struct node node, unsigned slot, struct bytes key, struct cut *cut, bool *fits)
+{
+    uint8_t buffer[PAGE_SIZE_MAX / 4];
+    struct bytes right = key;
+    bool sound = true;
+    if (!node_is_leaf(node)) {
+        cut->slot = slot;
+        sound = node_key(node, slot, cut->buffer, &cut->separator);
+    } else {
+        if (slot < node_head(node)->slots)
+            sound = node_key(node, slot, buffer, &right);
+        sound = sound && make_separator(node, slot, right, cut);
+    }
+    *fits = sound && halves_fit(node, cut);
+    return sound;
+}
+
+/* The slot at which one would like to split: the end for what is appended, else the middle. */
+static bool preferred_slot(struct node node, struct bytes key, unsigned *slot)
+{
+    unsigned slots = node_head(node)->slots;
+    bool found;
+    if (node_is_leaf(node) ? !node_search(node, key, slot, &found) : !node_search_child(node, key, false, slot))
+        return false;
+    bool rightmost = !node_has_high(node);
+    if (node_is_leaf(node) && rightmost && *slot == slots && !found)
+        return true;
+    *slot = !node_is_leaf(node) && rightmost && *slot == slots - 1 ? slots - 1 : middle_of(node);
+    return true;
+}
+
+/* A new fence takes room too, so a full page cannot be cut just anywhere.  There is always a slot where it can: let k be
+ * the largest for which the left half fits; if k is not the last slot, then what lies behind slot k is shorter than the
+ * fence for which there was no room, and so fits on the right with slot k and both fences (N5). */
 static int choose_cut(struct op *op, struct store *store, const struct page_ref *ref, struct bytes key, struct cut *cut)
 {
     struct node node = node_of(store, ref);
     unsigned slots = node_head(node)->slots, slot;
-    bool found, sound;
-    uint8_t buffer[PAGE_SIZE_MAX / 4];
-    struct bytes right;
-    bool leaf = node_is_leaf(node), rightmost = !node_has_high(node);
-    if (slots < 2) {
-        op_fail(op, "XX000", "a page with %u entries cannot be split", slots);
-        return OP_FAILED;
-    }
-    if (leaf) {
-        sound = node_search(node, key, &slot, &found);
-        bool append = rightmost && slot == slots && !found;
-        if (append) {
-            sound = sound && make_separator(node, slots, key, cut);
-            append = node_free(node) >= cut->separator.len;     /* the left page gets a fence that it did not have */
-        }
-        if (!append) {
-            slot = slot == slots && rightmost ? slots - 1 : middle_of(node);
-            sound = sound && node_key(node, slot, buffer, &right) && make_separator(node, slot, right, cut);
-        }
-    } else {
-        sound = node_search_child(node, key, false, &slot);
-        cut->slot = sound && rightmost && slot == slots - 1 ? slots - 1 : middle_of(node);
-        sound = sound && node_key(node, cut->slot, cut->buffer, &cut->separator);
-    }
-    return sound ? OP_OK : btree__damaged(op, store, ref->page_no, "each cell lies within the heap");
+    bool fits = false;
+    if (slots < 2)
+        return op_fail(op, "XX000", "a page with %u entries cannot be split", slots);
+    bool sound = preferred_slot(node, key, &slot) && try_cut(node, slot, key, cut, &fits);
+    for (slot = slots - 1; sound && !fits && slot > 0; slot--)
+        sound = try_cut(node, slot, key, cut, &fits);
+    if (!sound)
+        return btree__damaged(op, store, ref->page_no, "each cell lies within the heap");
+    return fits ? OP_OK : btree__damaged(op, store, ref->page_no, "a full page can be split");
 }
 
 /* Fills a new page with what lies from the cut on. */
