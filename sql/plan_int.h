@@ -313,8 +313,7 @@ void plan__note_depends(struct plan_node *node);
 /* plan_rewrite.c */
 int plan__rewrite(struct op *op, struct planner *planner, struct query *query) MUST_CHECK;
 /* plan_unnest.c: one conjunct of WHERE becomes a semi or anti join, if it can. */
-int plan__unnest(struct op *op, struct planner *planner, struct query *query, struct expr *conjunct, enum plan_join *join,
-                 int *range, struct expr **on, bool *done) MUST_CHECK;
+int plan__unnest(struct op *op, struct planner *planner, struct query *query, struct expr *conjunct, bool *done) MUST_CHECK;
 
 /* plan_cost.c */
 double plan__selectivity(struct op *op, struct planner *planner, const struct query *query, const struct expr *expr);

@@ -1,7 +1,7 @@
 /*
  * plan_tree.c -- bound expressions and queries as trees: copying, rewriting, and asking what they mention.
  *
- * Levels.  In a sub-select a column of the query around it has level 1, of the one around that level 2, and so on.  All functions here that
+ * Levels.  In a sub-select (also one in FROM, or a branch of a UNION) a column of the query around it has level 1, of the one around that level 2.  All functions here that
  * enter sub-selects carry the depth at which they are: a column belongs to the query where the walk began when level = depth.
  */
 #include <string.h>
@@ -286,9 +286,9 @@ int plan__map_query(struct op *op, struct arena *arena, struct query *query, int
     for (int i = 0; i < query->group_count; i++)
         if (plan__map_expr(op, arena, &query->groups[i], depth, map, arg))
             return OP_FAILED;
-    if (query->left && plan__map_query(op, arena, query->left, depth, map, arg))
+    if (query->left && plan__map_query(op, arena, query->left, depth + 1, map, arg))
         return OP_FAILED;
-    return query->right ? plan__map_query(op, arena, query->right, depth, map, arg) : OP_OK;
+    return query->right ? plan__map_query(op, arena, query->right, depth + 1, map, arg) : OP_OK;
 }
 
 /* ---- asking --------------------------------------------------------------------------------------- */
@@ -345,7 +345,8 @@ static bool walk_query(const struct query *query, int depth, visit_node visit, v
     for (int i = 0; i < query->group_count; i++)
         if (!walk(query->groups[i], depth, visit, arg))
             return false;
-    return (!query->left || walk_query(query->left, depth, visit, arg)) && (!query->right || walk_query(query->right, depth, visit, arg));
+    return (!query->left || walk_query(query->left, depth + 1, visit, arg))
+        && (!query->right || walk_query(query->right, depth + 1, visit, arg));
 }
 
 struct column_visit {
