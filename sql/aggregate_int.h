@@ -13,7 +13,7 @@
 /* Whether all rows belong to one group: then the loop can keep the state in registers. */
 static inline bool aggregate__single(void *const *states, int selected)
 {
-    if (states[0] != states[selected - 1] || states[0] != states[selected / 2])
+    if (selected == 0 || states[0] != states[selected - 1] || states[0] != states[selected / 2])
         return false;
     uintptr_t different = 0;
     for (int i = 0; i < selected; i++)

@@ -151,8 +151,7 @@ static void print_name(struct printer *p, const char *name)
 /* CURRENT_DATE and the like have no parentheses. */
 static bool print_sql_value(struct printer *p, const char *name)
 {
-    static const char *const names[] = { "current_date", "current_timestamp", "current_user", "localtimestamp", "session_user",
-                                         "current_schema" };
+    static const char *const names[] = { "current_date", "current_timestamp", "localtimestamp" };
     for (size_t i = 0; i < COUNT_OF(names); i++)
         if (strcmp(names[i], name) == 0) {
             for (; *name; name++) {

@@ -21,7 +21,6 @@ struct eval_env {
     const struct datum *params;     /* $1 is params[0]; types were settled by the binder */
     struct datum *outer;            /* values of the outer query's row for correlated sub-selects */
     void *subplans;                 /* the executor's own */
-    const char *database_name, *user_name;  /* current_database(), current_user; NULL: null */
 };
 
 struct func;

@@ -36,18 +36,25 @@ FUNC_KERNEL(func__int_add) { INT_BINARY(__builtin_add_overflow, +); }
 FUNC_KERNEL(func__int_subtract) { INT_BINARY(__builtin_sub_overflow, -); }
 FUNC_KERNEL(func__int_multiply) { INT_BINARY(__builtin_mul_overflow, *); }
 
+/* The smallest integer has no counterpart; its quotient by -1 is the one that overflows.  Dividing 32 bits takes the machine a
+ * fraction of the time of 64. */
+#define DIVIDE(narrow)                                                                                                 \
+    FUNC_BINARY_LOOP(int64_t, ints, int64_t, out->ints, {                                                              \
+        bool flip = y == -1;                                                                                           \
+        zero |= y == 0;                                                                                                \
+        bad |= flip && x == INT64_MIN;                                                                                 \
+        r = flip ? (int64_t) - (uint64_t)x : (narrow)x / (narrow)(y == 0 ? 1 : y);                                     \
+        bad |= !type__int_fits(r, size);                                                                               \
+    })
+
 FUNC_KERNEL(func__int_divide)
 {
     int size = (int)func->detail;
     bool zero = false, bad = false;
-    FUNC_BINARY_LOOP(int64_t, ints, int64_t, out->ints, {
-        /* The smallest integer has no counterpart; its quotient by -1 is the one that overflows. */
-        zero |= y == 0;
-        bool flip = y == -1;
-        bad |= flip && x == INT64_MIN;
-        r = flip ? (int64_t)-(uint64_t)x : x / (y == 0 ? 1 : y);
-        bad |= !type__int_fits(r, size);
-    });
+    if (size == 8)
+        DIVIDE(int64_t);
+    else
+        DIVIDE(int32_t);
     if (zero)
         return division_by_zero(env);
     return bad ? out_of_range(env, size) : 0;
@@ -56,10 +63,16 @@ FUNC_KERNEL(func__int_divide)
 FUNC_KERNEL(func__int_modulo)
 {
     bool zero = false;
-    FUNC_BINARY_LOOP(int64_t, ints, int64_t, out->ints, {
-        zero |= y == 0;
-        r = x % (y == 0 || y == -1 ? 1 : y);
-    });
+    if (func->detail == 8)
+        FUNC_BINARY_LOOP(int64_t, ints, int64_t, out->ints, {
+            zero |= y == 0;
+            r = x % (y == 0 || y == -1 ? 1 : y);
+        });
+    else
+        FUNC_BINARY_LOOP(int64_t, ints, int64_t, out->ints, {
+            zero |= y == 0;
+            r = (int32_t)x % (int32_t)(y == 0 || y == -1 ? 1 : y);
+        });
     return zero ? division_by_zero(env) : 0;
 }
 

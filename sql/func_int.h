@@ -193,8 +193,6 @@ FUNC_ROW(func__clock_time);
 FUNC_ROW(func__current_date);
 /* func_system.c */
 FUNC_ROW(func__version);
-FUNC_ROW(func__current_database);
-FUNC_ROW(func__current_user);
 FUNC_ROW(func__current_schema);
 FUNC_ROW(func__typeof);
 
