@@ -130,6 +130,8 @@ static int collapse_root(struct op *op, struct btree *tree, struct alter *alter,
     struct node node = node_of(store, root_ref), only = node_of(store, child_ref);
     if (check_pages(op, store, alter->refs, 2) != OP_OK)
         return OP_FAILED;
+    if (node_low(only).len > 0 || node_has_high(only))
+        return btree__damaged(op, store, child_ref->page_no, "an only child covers what its parent does");
     alter_free(alter, child_ref->page_no);
     if (alter_ready(op, alter) != OP_OK)
         return OP_FAILED;

@@ -72,6 +72,8 @@ const char *node_check_head(struct node node)
         return "garbage is part of the heap";
     if (head->prefix_len > head->low_len || (head->prefix_len > head->high_len))
         return "the prefix is common to both fences";
+    if (head->flags & NODE_NO_HIGH && head->high_len != 0)
+        return "a node without an upper bound has no high fence";
     if (head->page.type == PAGE_INNER && head->slots == 0)
         return "an inner node has a child";
     return NULL;
@@ -117,6 +119,8 @@ const char *node_check_cells(struct node node)
     for (unsigned i = 0; i < head->slots; i++) {
         if (!node_cell(node, i, &cell))
             return "each cell lies within the heap";
+        if (head->prefix_len + cell.suffix.len > node_key_max(node.usable))
+            return "a key is no longer than a quarter of a page";
         live += cell.size;
     }
     if (live + head->garbage != heap_end(node) - head->heap)
