@@ -6,7 +6,7 @@
  * reads.  Not found, duplicate, end of scan are answers, not errors: they are outputs.
  *
  * O1  An op is used by one thread at a time.
- * O2  op_end asserts (debug builds) that the thread holds no latch any more.
+ * O2  op_end asserts (debug builds) that the thread holds no more latches than when the op began.
  */
 #ifndef ISOLDE_BASE_OP_H
 #define ISOLDE_BASE_OP_H
@@ -33,6 +33,7 @@ struct op {
     bool sealed;                /* a later op_fail came: what it adds is not about the error reported */
     struct arena arena;         /* scratch of this operation; texts of the error live here too */
     const atomic_bool *cancel;  /* NULL, or set by another thread to interrupt; see op_check_cancel */
+    int latches;                /* debug builds: held by the thread at op_init */
 };
 
 void op_init(struct op *op);
