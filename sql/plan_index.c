@@ -489,7 +489,7 @@ static struct plan_node *scan_node(struct matcher *m, const struct index_match *
             return NULL;
     }
     if (with_key)
-        node->types[count] = (struct sql_type){ TYPE_BYTEA, -1 };
+        node->types[count] = (struct sql_type){ TYPE_TEXT, -1 };
     if (!match)
         return node;
     node->scan.index = match->index;
