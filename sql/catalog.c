@@ -364,7 +364,7 @@ int catalog_table(struct op *op, struct session *session, Oid oid, struct table_
     return result;
 }
 
-int catalog_find_table(struct op *op, struct session *session, const char *schema, const char *name, struct table_def **table)
+static int find_table(struct op *op, struct session *session, const char *schema, const char *name, struct table_def **table)
 {
     struct database *database = session->database;
     int result;
@@ -388,6 +388,32 @@ int catalog_find_table(struct op *op, struct session *session, const char *schem
     result = newest_by_name(op, database, name, table);
     os_mutex_unlock(&database->latch);
     return result;
+}
+
+/* Whoever binds a statement learns in this way which tables it uses, wherever in it they stand. */
+static int note_table(struct op *op, struct session *session, Oid oid)
+{
+    if (session->noted_count == session->noted_capacity) {
+        int capacity = session->noted_capacity ? session->noted_capacity * 2 : 16;
+        Oid *grown = mem_realloc(session->noted, sizeof *grown * (size_t)capacity);
+        if (!grown)
+            return op_out_of_memory(op);
+        session->noted = grown;
+        session->noted_capacity = capacity;
+    }
+    session->noted[session->noted_count++] = oid;
+    return 0;
+}
+
+int catalog_find_table(struct op *op, struct session *session, const char *schema, const char *name, struct table_def **table)
+{
+    if (find_table(op, session, schema, name, table) != 0)
+        return OP_FAILED;
+    if (!*table || (*table)->system || note_table(op, session, (*table)->oid) == 0)
+        return 0;
+    catalog_release(*table);
+    *table = NULL;
+    return OP_FAILED;
 }
 
 /* The oids of all tables, in order of their names. */

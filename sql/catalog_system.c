@@ -2,7 +2,7 @@
  * catalog_system.c -- the tables that describe all others, and themselves not at all.
  *
  * A catalog kept in tables has to begin somewhere: the definitions of the system tables are written here, in C, and their trees
- * have fixed numbers.  Names and columns are PostgreSQL's where Isolde has what they mean.
+ * have consecutive numbers.  Names and columns are PostgreSQL's where Isolde has what they mean.
  *
  *      pg_namespace   schemas                          pg_index       an index's columns and properties
  *      pg_type        types                            pg_constraint  names of primary keys and unique constraints
@@ -11,19 +11,20 @@
  *
  * pg_class.relfilenode is the number of the tree.  Lists of columns are texts ("1 3"), as PostgreSQL prints its int2vector.
  *
- * Making the catalog is not a transaction: each tree is created by a system transaction of its own, in a fixed order, so that after a
- * crash half way the rest can be made (the log keeps a prefix).  Rows that every database has are inserted in one
- * transaction afterwards; pg_namespace being empty says that this has not happened yet.
+ * The first of these trees, pg_namespace's, is found by what stands in it: it is the lowest-numbered tree that has a row for schema
+ * pg_catalog, and none but the engine's own few trees come before it.  In a new store the trees are made one by one by system
+ * transactions, and the rows that every database has by one transaction.  A crash before that was committed leaves some empty trees
+ * behind, and the next open makes others; if rows of it are still being rolled back their trees are taken, and filled again.
  *
- * S1  Trees of the system tables are numbered from CATALOG_FIRST_TREE, table by table, each followed by its secondary indexes.
+ * S1  Trees of the system tables have consecutive numbers, table by table, each followed by its secondary indexes.
  * S2  A system table's definition never changes while the database is open.
  */
 #include <string.h>
 
 #include "sql/catalog_int.h"
 
-/* The first tree that is made in a new store (S1). */
-enum { CATALOG_FIRST_TREE = 16 };
+/* How far the first tree's number is looked for: layers below have few trees of their own, made before. */
+enum { FIRST_TREE_TRIES = 64 };
 
 struct system_column {
     const char *name;
@@ -80,11 +81,11 @@ static const struct system_spec specs[SYSTEM_TABLE_COUNT] = {
             {"pg_constraint_conrelid_index", 2665, false, 1, {CONSTRAINT_RELID}}}},
 };
 
-static int make_index(struct op *op, const struct system_index *spec, bool primary, TreeId tree, struct table_def *table,
+static int make_index(struct op *op, const struct system_index *spec, bool primary, struct table_def *table,
                       struct index_def *index)
 {
-    *index = (struct index_def){.oid = spec->oid, .name = spec->name, .tree = tree, .unique = spec->unique, .primary = primary,
-                                .constraint = false, .column_count = spec->column_count};
+    *index = (struct index_def){.oid = spec->oid, .name = spec->name, .unique = spec->unique, .primary = primary,
+                                .column_count = spec->column_count};
     index->columns = op_arena_alloc(op, &table->arena, sizeof *index->columns * (size_t)spec->column_count);
     if (!index->columns)
         return OP_FAILED;
@@ -99,8 +100,8 @@ static bool is_key_column(const struct system_spec *spec, int column)
     return column == primary->columns[0] || (primary->column_count > 1 && column == primary->columns[1]);
 }
 
-/* The definition; *next_tree is the number of its first tree, and of the next table's afterwards. */
-static int make_def(struct op *op, const struct system_spec *spec, TreeId *next_tree, struct table_def **out)
+/* The definition, without the numbers of its trees. */
+static int make_def(struct op *op, const struct system_spec *spec, struct table_def **out)
 {
     struct table_def *table = catalog__new_def(op);
     *out = table;
@@ -109,7 +110,6 @@ static int make_def(struct op *op, const struct system_spec *spec, TreeId *next_
     table->oid = spec->oid;
     table->schema = "pg_catalog";
     table->name = spec->name;
-    table->tree = *next_tree;
     table->system = table->has_primary = true;
     table->column_count = spec->column_count;
     table->columns = op_arena_alloc(op, &table->arena, sizeof *table->columns * (size_t)spec->column_count);
@@ -121,29 +121,95 @@ static int make_def(struct op *op, const struct system_spec *spec, TreeId *next_
         table->columns[i] = (struct column_def){.name = spec->columns[i].name, .number = i + 1,
                                                 .type = {spec->columns[i].type, -1}, .not_null = is_key_column(spec, i)};
     for (int i = 0; i < spec->index_count; i++)
-        if (make_index(op, &spec->indexes[i], i == 0, (*next_tree)++, table, &table->indexes[i]) != 0)
+        if (make_index(op, &spec->indexes[i], i == 0, table, &table->indexes[i]) != 0)
             return OP_FAILED;
     row_settle(table);
     return 0;
 }
 
-/* Creates what is missing of the trees (see above). */
-static int make_trees(struct op *op, struct database *database, TreeId first, TreeId end)
+struct probe {
+    const struct row_reader *reader;
+    struct vector *vectors;
+    bool found;
+};
+
+/* Is this the row of schema pg_catalog? */
+static int probe_row(void *arg, struct op *op, const struct btree_record *record)
 {
-    for (TreeId id = first; id < end; id++) {
+    struct probe *probe = arg;
+    if (!record || record->flags & (BTREE_GHOST | BTREE_OVERFLOW))
+        return 0;
+    if (row_decode(op, probe->reader, record->key, record->value, &op->arena, probe->vectors, 0) != 0) {
+        if (strcmp(op->error.sqlstate, "XX001") != 0)
+            return OP_FAILED;
+        op_clear_error(op);     /* some other tree's record */
+        return 0;
+    }
+    struct bytes name = probe->vectors[0].bytes[0];
+    probe->found = !vector_is_null(&probe->vectors[0], 0) && name.len == 10 && memcmp(name.data, "pg_catalog", 10) == 0;
+    return 0;
+}
+
+/* The number of pg_namespace's tree; 0 in a new store. */
+static int find_first_tree(struct op *op, struct database *database, const struct table_def *namespace_def, TreeId *first)
+{
+    static const int wanted[] = {NAMESPACE_NAME};
+    uint8_t key_bytes[32];
+    struct key_builder builder;
+    struct datum values[NAMESPACE_COLUMNS] = {datum_int(NAMESPACE_CATALOG), datum_text("")};
+    struct row_reader *reader;
+    struct vector vector;
+    struct bytes key;
+
+    *first = 0;
+    key_init(&builder, key_bytes, sizeof key_bytes);
+    if (row_encode_key(op, namespace_def, NULL, values, (struct bytes){NULL, 0}, 0, &builder) != 0 ||
+        key_finish(op, &builder, &key) != 0 || row_reader_make(op, &op->arena, namespace_def, NULL, wanted, 1, &reader) != 0 ||
+        vector_init(op, &op->arena, FORM_BYTES, &vector) != 0)
+        return OP_FAILED;
+    for (TreeId id = 1; id <= FIRST_TREE_TRIES && !*first; id++) {
+        struct probe probe = {reader, &vector, false};
         struct btree *tree;
-        TreeId made;
-        if (btree_open(op, database->store, id, &tree) == 0)
+        if (btree_open(op, database->store, id, &tree) != 0) {
+            if (strcmp(op->error.sqlstate, "XX000") != 0)
+                return OP_FAILED;
+            op_clear_error(op);
             continue;
-        if (strcmp(op->error.sqlstate, "XX000") != 0)
+        }
+        vector.has_nulls = false;
+        if (btree_get(op, tree, key, probe_row, &probe) != 0)
             return OP_FAILED;
-        op_clear_error(op);
-        if (btree_create(op, database->store, NULL, &made) != 0)
-            return OP_FAILED;
-        if (made != id)
-            return op_fail(op, "XX001", "tree %llu of the catalog is missing", (unsigned long long)id);
+        if (probe.found)
+            *first = id;
     }
     return 0;
+}
+
+static int make_trees(struct op *op, struct database *database, int count, TreeId *first)
+{
+    for (int i = 0; i < count; i++) {
+        TreeId made;
+        if (btree_create(op, database->store, NULL, &made) != 0)
+            return OP_FAILED;
+        if (i == 0)
+            *first = made;
+        if (made != *first + (TreeId)i)
+            return op_fail(op, "XX000", "the trees of the catalog could not be made one after the other");
+    }
+    return 0;
+}
+
+/* Numbers the trees from `first` on (S1). */
+static int number_trees(struct database *database, TreeId first)
+{
+    TreeId next = first;
+    for (int i = 0; i < SYSTEM_TABLE_COUNT; i++) {
+        struct table_def *table = database->system[i];
+        table->tree = next;
+        for (int k = 0; k < table->index_count; k++)
+            table->indexes[k].tree = next++;
+    }
+    return (int)(next - first);
 }
 
 static int insert_namespace(struct op *op, struct change *change, Oid oid, const char *name)
@@ -203,13 +269,16 @@ static int fill(struct op *op, struct database *database)
 
 int catalog__open(struct op *op, struct database *database)
 {
-    TreeId next = CATALOG_FIRST_TREE;
+    TreeId first;
 
     for (int i = 0; i < SYSTEM_TABLE_COUNT; i++)
-        if (make_def(op, &specs[i], &next, &database->system[i]) != 0)
+        if (make_def(op, &specs[i], &database->system[i]) != 0)
             return OP_FAILED;
-    if (make_trees(op, database, CATALOG_FIRST_TREE, next) != 0)
+    int count = number_trees(database, 0);
+    if (find_first_tree(op, database, database->system[SYSTEM_NAMESPACE], &first) != 0 ||
+        (first == 0 && make_trees(op, database, count, &first) != 0))
         return OP_FAILED;
+    number_trees(database, first);
     return fill(op, database);
 }
 

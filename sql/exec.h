@@ -51,14 +51,16 @@ int modify_start(struct op *op, struct modify *modify, const struct datum *param
 /* Runs to the next batch of RETURNING rows; *batch = NULL when all is done (without RETURNING: at once). */
 int modify_next(struct op *op, struct modify *modify, struct batch **batch) MUST_CHECK;
 int64_t modify_count(const struct modify *modify);
+struct execution *modify_execution(struct modify *modify);      /* the source's: for execution_instrument and EXPLAIN */
 void modify_stop(struct modify *modify);
 void modify_free(struct modify *modify);
 
 /* EXPLAIN: lines as PostgreSQL's text format, through `line`.  With an execution that has run: actual rows and times too. */
 int plan_explain(struct op *op, const struct plan *plan, const struct execution *execution, bool costs, bool analyze, bool timing,
                  int (*line)(void *arg, struct op *op, const char *text), void *arg) MUST_CHECK;
-/* For Insert, Update and Delete on top of a source plan. */
-int modify_explain(struct op *op, const struct query *query, const struct plan *source, bool costs,
-                   int (*line)(void *arg, struct op *op, const char *text), void *arg) MUST_CHECK;
+/* For Insert, Update and Delete on top of a source plan; with an execution of that which has run (analyze): what took elapsed_ns. */
+int modify_explain(struct op *op, const struct query *query, const struct plan *source, const struct execution *execution, bool costs,
+                   bool analyze, bool timing, uint64_t elapsed_ns, int (*line)(void *arg, struct op *op, const char *text), void *arg)
+    MUST_CHECK;
 
 #endif

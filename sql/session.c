@@ -67,6 +67,7 @@ void session_close(struct session *session)
     txn_session_close(session->txn);
     mem_free(session->view.local);
     mem_free(session->view.touched);
+    mem_free(session->noted);
     mem_free(session->savepoints);
     mem_free(session);
 }
@@ -225,6 +226,11 @@ void session__fail(struct op *op, struct session *session)
     }
     catalog__forget_local(session);
     op_end(&undo);
+}
+
+void session_fail(struct op *op, struct session *session)
+{
+    session__fail(op, session);
 }
 
 int session__check_state(struct op *op, const struct session *session, const struct statement *statement)

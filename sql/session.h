@@ -69,6 +69,11 @@ int prepared_copy_put(struct op *op, struct prepared *prepared, const void *data
 int prepared_copy_end(struct op *op, struct prepared *prepared, const char *failure, enum step_result *result) MUST_CHECK;
 int prepared_copy_get(struct op *op, struct prepared *prepared, struct bytes *piece) MUST_CHECK;    /* len 0: done */
 
+/* The caller gives the statement up, op has the reason: as if it had failed by itself. */
+void prepared_cancel(struct op *op, struct prepared *prepared);
+/* A text could not even be parsed: its transaction has failed. */
+void session_fail(struct op *op, struct session *session);
+
 /* Statements until session_group_end form one transaction, unless they open or close one themselves. */
 void session_group_begin(struct session *session);
 int session_group_end(struct op *op, struct session *session) MUST_CHECK;

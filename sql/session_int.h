@@ -41,6 +41,9 @@ struct session {
     uint64_t statement_timeout_us;
     int min_messages;               /* notices below this rank are not handed out */
 
+    Oid *noted;                     /* tables that the catalog was asked for since noted_count was set to 0 */
+    int noted_count, noted_capacity;
+
     struct prepared *streaming;     /* the statement whose rows are being handed out */
     struct prepared *first;         /* all prepared statements */
 

@@ -1,0 +1,297 @@
+/*
+ * check.c -- CHECK DATABASE: is everything where it should be?
+ *
+ * The storage layer checks pages and trees.  What only SQL knows is checked here: each row can be read, has no null where none may be, and
+ * lies under its own key; each index entry leads to a row whose columns make just that entry; and an index has as many entries as
+ * the table has rows.  Since every entry is made by its row and no two rows make one entry, equal numbers mean that every row has its
+ * entry.
+ *
+ * All tables are locked against writers meanwhile.  The report is in words, one line per finding; damage is a finding, not an error.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "sql/prepared_int.h"
+#include "src/base/mem.h"
+
+struct check {
+    struct prepared *prepared;
+    struct op *op;
+    uint64_t findings, tables, rows, entries;
+};
+
+static int say(struct op *op, struct check *check, const char *format, ...) PRINTF_LIKE(3, 4);
+
+static int say(struct op *op, struct check *check, const char *format, ...)
+{
+    char line[512];
+    const char *texts[] = {line};
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(line, sizeof line, format, args);
+    va_end(args);
+    return prepared__keep_texts(op, check->prepared, texts);
+}
+
+static void storage_finding(void *arg, const char *line)
+{
+    struct check *check = arg;
+    struct op op;
+    op_init(&op);
+    if (say(&op, check, "%s", line) != 0)
+        op_copy_error(check->op, &op);
+    op_end(&op);
+}
+
+/* Damage becomes a line, and the check goes on elsewhere. */
+static int forgive(struct op *op, struct check *check)
+{
+    if (strcmp(op->error.sqlstate, "XX001") != 0 && strcmp(op->error.sqlstate, "XX002") != 0)
+        return OP_FAILED;
+    char message[400];
+    snprintf(message, sizeof message, "%s", op->error.message);
+    op_clear_error(op);
+    return say(op, check, "%s", message);
+}
+
+/* ---- one table ------------------------------------------------------------------------------------ */
+
+/* A table under inspection.  Entries of one leaf are gathered under its latch and judged afterwards. */
+struct inspection {
+    struct check *check;
+    const struct table_def *table;
+    const struct index_def *index;
+    struct btree *tree;
+    struct row_reader *reader;
+    struct vector *vectors;
+    struct datum *values;
+    struct key_builder key;
+    uint8_t key_bytes[256];
+    struct arena arena;             /* of one leaf */
+    struct catalog_row *first, **tail;
+    uint64_t rows, entries, bad;
+};
+
+/* The row in the vectors. */
+static void read_values(struct inspection *inspection)
+{
+    for (int i = 0; i < inspection->table->column_count; i++)
+        vector_get(&inspection->vectors[i], 0, &inspection->values[i]);
+}
+
+static int judge_row(void *arg, struct op *op, const struct txn_row *row, bool *stop)
+{
+    struct inspection *inspection = arg;
+    const struct table_def *table = inspection->table;
+    struct bytes key;
+
+    inspection->rows++;
+    if (row_decode(op, inspection->reader, row->key, row->value, &inspection->arena, inspection->vectors, 0) != 0) {
+        inspection->bad++;
+        return forgive(op, inspection->check);
+    }
+    read_values(inspection);
+    for (int i = 0; i < table->column_count; i++)
+        if (table->columns[i].not_null && inspection->values[i].null) {
+            inspection->bad++;
+            return say(op, inspection->check, "table \"%s\": a row has a null in column \"%s\"", table->name,
+                       table->columns[i].name);
+        }
+    if (!table->has_primary)
+        return 0;
+    if (row_encode_key(op, table, NULL, inspection->values, (struct bytes){NULL, 0}, 0, &inspection->key) != 0 ||
+        key_finish(op, &inspection->key, &key) != 0)
+        return OP_FAILED;
+    if (key.len == row->key.len && memcmp(key.data, row->key.data, key.len) == 0)
+        return 0;
+    inspection->bad++;
+    return say(op, inspection->check, "table \"%s\": a row lies under another key than its own", table->name);
+}
+
+static int gather_entry(void *arg, struct op *op, const struct txn_row *row, bool *stop)
+{
+    struct inspection *inspection = arg;
+    struct catalog_row *entry = op_arena_alloc(op, &inspection->arena, sizeof *entry);
+    struct datum *keys = op_arena_alloc(op, &inspection->arena, 2 * sizeof *keys);
+    uint8_t *copy = op_arena_alloc(op, &inspection->arena, row->key.len + 1);
+
+    if (!entry || !keys || !copy)
+        return OP_FAILED;
+    inspection->entries++;
+    memcpy(copy, row->key.data, row->key.len);
+    entry->key = (struct bytes){copy, row->key.len};
+    entry->values = keys;
+    if (row_primary_key(op, inspection->table, inspection->index, row->key, row->value, &inspection->arena, &keys[0].s) != 0) {
+        inspection->bad++;
+        return forgive(op, inspection->check);
+    }
+    *inspection->tail = entry;
+    inspection->tail = &entry->next;
+    return 0;
+}
+
+static int fetch_row(void *arg, struct op *op, const struct txn_row *row, bool *stop)
+{
+    struct inspection *inspection = arg;
+    return row_decode(op, inspection->reader, row->key, row->value, &inspection->arena, inspection->vectors, 0);
+}
+
+/* Does the entry lead to a row that makes just this entry? */
+static int judge_entry(struct op *op, struct inspection *inspection, const struct catalog_row *entry)
+{
+    const struct index_def *index = inspection->index;
+    struct txn_session *txn = inspection->check->prepared->session->txn;
+    struct bytes key;
+    bool found;
+
+    if (txn_get(op, txn, inspection->tree, entry->values[0].s, fetch_row, inspection, &found) != 0) {
+        inspection->bad++;
+        return forgive(op, inspection->check);
+    }
+    if (!found) {
+        inspection->bad++;
+        return say(op, inspection->check, "index \"%s\": an entry leads to no row of table \"%s\"", index->name,
+                   inspection->table->name);
+    }
+    read_values(inspection);
+    if (row_encode_key(op, inspection->table, index, inspection->values, entry->values[0].s, 0, &inspection->key) != 0 ||
+        key_finish(op, &inspection->key, &key) != 0)
+        return OP_FAILED;
+    if (key.len == entry->key.len && memcmp(key.data, entry->key.data, key.len) == 0)
+        return 0;
+    inspection->bad++;
+    return say(op, inspection->check, "index \"%s\": an entry differs from its row in table \"%s\"", index->name,
+               inspection->table->name);
+}
+
+static int judge_gathered(struct op *op, struct inspection *inspection)
+{
+    for (const struct catalog_row *entry = inspection->first; entry; entry = entry->next)
+        if (judge_entry(op, inspection, entry) != 0)
+            return OP_FAILED;
+    return 0;
+}
+
+/* Goes through one tree, leaf by leaf. */
+static int walk(struct op *op, struct inspection *inspection, struct btree *tree, txn_row_visit visit)
+{
+    struct btree_range everything = {.low_inclusive = true};
+    struct txn_scan scan;
+    bool more = true;
+    int result = 0;
+
+    txn_scan_open(&scan, inspection->check->prepared->session->txn, tree, &everything, false);
+    while (more && result == 0) {
+        inspection->first = NULL;
+        inspection->tail = &inspection->first;
+        result = txn_scan_next(op, &scan, visit, inspection, &more);
+        if (result == 0)
+            result = judge_gathered(op, inspection);
+        if (result == 0)
+            result = op_check_cancel(op);
+        arena_reset(&inspection->arena);
+    }
+    txn_scan_close(&scan);
+    if (result != 0) {
+        inspection->bad++;
+        return forgive(op, inspection->check);
+    }
+    return 0;
+}
+
+static int walk_index(struct op *op, struct inspection *inspection, const struct index_def *index)
+{
+    struct btree *tree;
+    uint64_t bad = inspection->bad;
+
+    inspection->index = index;
+    inspection->entries = 0;
+    if (btree_open(op, inspection->check->prepared->session->database->store, index->tree, &tree) != 0 ||
+        walk(op, inspection, tree, gather_entry) != 0)
+        return OP_FAILED;
+    inspection->check->entries += inspection->entries;
+    if (inspection->entries == inspection->rows || inspection->bad != bad)
+        return 0;
+    inspection->bad++;
+    return say(op, inspection->check, "index \"%s\" has %llu entries for the %llu rows of table \"%s\"", index->name,
+               (unsigned long long)inspection->entries, (unsigned long long)inspection->rows, inspection->table->name);
+}
+
+static int prepare(struct op *op, struct inspection *inspection)
+{
+    const struct table_def *table = inspection->table;
+    size_t columns = (size_t)table->column_count + 1;
+    int *wanted = op_calloc(op, sizeof *wanted * columns);
+
+    inspection->vectors = op_calloc(op, sizeof *inspection->vectors * columns);
+    inspection->values = op_calloc(op, sizeof *inspection->values * columns);
+    if (!wanted || !inspection->vectors || !inspection->values)
+        return OP_FAILED;
+    for (int i = 0; i < table->column_count; i++) {
+        struct vector *vector = &inspection->vectors[i];
+        wanted[i] = i;
+        vector->form = type_form(table->columns[i].type.oid);
+        vector->has_nulls = true;
+        vector->nulls = op_calloc(op, 1);
+        vector->data = op_calloc(op, sizeof(struct bytes));
+        if (!vector->nulls || !vector->data)
+            return OP_FAILED;
+    }
+    if (row_reader_make(op, &op->arena, table, NULL, wanted, table->column_count, &inspection->reader) != 0)
+        return OP_FAILED;
+    return btree_open(op, inspection->check->prepared->session->database->store, table->tree, &inspection->tree);
+}
+
+static int check_table(void *arg, struct op *op, struct table_def *table)
+{
+    struct check *check = arg;
+    struct inspection inspection = {.check = check, .table = table};
+
+    key_init(&inspection.key, inspection.key_bytes, sizeof inspection.key_bytes);
+    arena_init(&inspection.arena);
+    int result = prepare(op, &inspection);
+    if (result == 0)
+        result = walk(op, &inspection, inspection.tree, judge_row);
+    for (int i = table->has_primary; result == 0 && i < table->index_count; i++)
+        result = walk_index(op, &inspection, &table->indexes[i]);
+    check->tables++;
+    check->rows += inspection.rows;
+    check->findings += inspection.bad;
+    key_free(&inspection.key);
+    arena_free(&inspection.arena);
+    return result;
+}
+
+/* ---- the whole ------------------------------------------------------------------------------------ */
+
+static int lock_table(void *arg, struct op *op, struct table_def *table)
+{
+    struct check *check = arg;
+    return txn_lock_table(op, check->prepared->session->txn, table->oid, TXN_SHARE);
+}
+
+int check_database(struct op *op, struct prepared *prepared)
+{
+    struct session *session = prepared->session;
+    struct database *database = session->database;
+    struct check check = {.prepared = prepared, .op = op};
+    uint64_t damaged = 0;
+
+    if (session__begin(op, session, true) != 0 ||
+        txn_lock_table(op, session->txn, database->system[SYSTEM_CLASS]->oid, TXN_SHARE) != 0 ||
+        session__snapshot(op, session) != 0 || catalog_each_table(op, session, lock_table, &check) != 0 ||
+        session__snapshot(op, session) != 0)
+        return OP_FAILED;
+    if (store_check(op, database->store, storage_finding, &check, &damaged) != 0)
+        return OP_FAILED;
+    for (int i = 0; i < SYSTEM_TABLE_COUNT; i++)
+        if (check_table(&check, op, database->system[i]) != 0)
+            return OP_FAILED;
+    if (catalog_each_table(op, session, check_table, &check) != 0)
+        return OP_FAILED;
+    check.findings += damaged;
+    return say(op, &check, "%llu tables, %llu rows, %llu index entries: %s", (unsigned long long)check.tables,
+               (unsigned long long)check.rows, (unsigned long long)check.entries,
+               check.findings ? "DAMAGED" : "no error found");
+}

@@ -1,0 +1,285 @@
+/*
+ * database.c -- opening and closing databases.
+ *
+ * A process that opens a file twice must get the same database, because two engines on one file would ruin it.  Files are told apart by
+ * device and inode, never by path; the list of open ones is the only state of the whole process.
+ *
+ *      isolde_open:   file -> store (restart) -> transactions -> SQL's part
+ *      isolde_close:  the other way round; the last one writes the checkpoint that makes the file complete by itself
+ *
+ * D1  The list is changed, and databases are opened and closed, under one mutex.
+ */
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "src/api/api_int.h"
+#include "src/base/mem.h"
+
+static struct os_mutex list_mutex = {.mutex = PTHREAD_MUTEX_INITIALIZER, .rank = RANK_API_DATABASES};
+static struct isolde_db *open_databases;
+static struct closed_ring closed_databases;
+
+void api_bury(struct closed_ring *ring, void *handle, _Atomic uint32_t *magic)
+{
+    atomic_store(magic, API_CLOSED);
+    mem_free(ring->handles[ring->next]);
+    ring->handles[ring->next] = handle;
+    ring->next = (ring->next + 1) % CLOSED_KEPT;
+}
+
+void api_free_ring(struct closed_ring *ring)
+{
+    for (int i = 0; i < CLOSED_KEPT; i++) {
+        mem_free(ring->handles[i]);
+        ring->handles[i] = NULL;
+    }
+}
+
+/* ---- options -------------------------------------------------------------------------------------- */
+
+struct open_options {
+    struct store_options store;
+    enum txn_sync sync;
+};
+
+/* "64MB" in bytes. */
+static int parse_size(struct op *op, const char *name, const char *value, uint64_t *bytes)
+{
+    static const struct { const char *unit; uint64_t factor; } units[] = {
+        {"", 1}, {"b", 1}, {"kb", 1 << 10}, {"mb", 1 << 20}, {"gb", 1 << 30}, {"tb", UINT64_C(1) << 40},
+    };
+    char *end;
+    unsigned long long number = strtoull(value, &end, 10);
+
+    if (end != value && value[0] != '-')
+        for (size_t i = 0; i < COUNT_OF(units); i++)
+            if (strcasecmp(end, units[i].unit) == 0 && number <= UINT64_MAX / units[i].factor) {
+                *bytes = number * units[i].factor;
+                return 0;
+            }
+    return op_fail(op, "22023", "invalid value for option \"%s\": \"%s\"", name, value);
+}
+
+static int parse_option(struct op *op, const char *name, const char *value, struct open_options *options)
+{
+    uint64_t page_size;
+
+    if (strcmp(name, "synchronous") == 0) {
+        if (strcmp(value, "full") == 0)
+            options->sync = TXN_SYNC_FULL;
+        else if (strcmp(value, "normal") == 0)
+            options->sync = TXN_SYNC_NORMAL;
+        else if (strcmp(value, "off") == 0)
+            options->sync = TXN_SYNC_OFF;
+        else
+            return op_fail(op, "22023", "invalid value for option \"%s\": \"%s\"", name, value);
+        return 0;
+    }
+    if (strcmp(name, "cache_size") == 0)
+        return parse_size(op, name, value, &options->store.cache_size);
+    if (strcmp(name, "max_wal_size") == 0)
+        return parse_size(op, name, value, &options->store.wal.max_wal_size);
+    if (strcmp(name, "page_size") == 0) {
+        if (parse_size(op, name, value, &page_size) != 0)
+            return OP_FAILED;
+        if (page_size < 4096 || page_size > 65536 || (page_size & (page_size - 1)) != 0)
+            return op_fail(op, "22023", "option \"page_size\" has to be a power of two from 4096 to 65536");
+        options->store.page_size = (uint32_t)page_size;
+        return 0;
+    }
+    if (strcmp(name, "create") == 0) {
+        if (strcmp(value, "on") != 0 && strcmp(value, "off") != 0)
+            return op_fail(op, "22023", "invalid value for option \"%s\": \"%s\"", name, value);
+        options->store.create = strcmp(value, "on") == 0;
+        return 0;
+    }
+    op_fail(op, "22023", "unrecognized option \"%s\"", name);
+    op_hint(op, "Options are synchronous, cache_size, max_wal_size, page_size and create.");
+    return OP_FAILED;
+}
+
+static int parse_options(struct op *op, const char *text, struct open_options *options)
+{
+    char *copy = arena_strdup(&op->arena, text), *rest = copy, *word;
+
+    if (!copy)
+        return op_out_of_memory(op);
+    while ((word = strtok_r(rest, " \t\n,", &rest)) != NULL) {
+        char *equals = strchr(word, '=');
+        if (!equals)
+            return op_fail(op, "22023", "option \"%s\" has no value", word);
+        *equals = '\0';
+        if (parse_option(op, word, equals + 1, options) != 0)
+            return OP_FAILED;
+    }
+    return 0;
+}
+
+/* ---- opening -------------------------------------------------------------------------------------- */
+
+static void destroy(struct op *op, struct isolde_db *db, int *result)
+{
+    database_close(db->database);
+    if (db->manager)
+        txn_manager_close(db->manager);
+    if (db->store && store_close(op, db->store) != 0)
+        *result = OP_FAILED;
+    if (db->in_memory && db->vfs)
+        os_vfs_destroy(db->vfs);
+    os_mutex_destroy(&db->latch);
+    api_free_ring(&db->closed);
+    db->database = NULL;
+    db->manager = NULL;
+    db->store = NULL;
+    db->vfs = NULL;
+}
+
+/* Which file is it?  *exists is false when there is none yet. */
+static int identify(struct op *op, const char *path, bool *exists, uint64_t *device, uint64_t *inode)
+{
+    struct os_file *file;
+
+    if (os_exists(op, os_unix_vfs(), path, exists) != 0 || !*exists)
+        return op_failed(op) ? OP_FAILED : 0;
+    if (os_open(op, os_unix_vfs(), path, OS_OPEN_READ_ONLY, &file) != 0)
+        return OP_FAILED;
+    int result = os_identity(op, file, device, inode);
+    os_close(file);
+    return result;
+}
+
+static struct isolde_db *find_open(uint64_t device, uint64_t inode)
+{
+    for (struct isolde_db *db = open_databases; db; db = db->next)
+        if (db->device == device && db->inode == inode)
+            return db;
+    return NULL;
+}
+
+static int open_engine(struct op *op, struct isolde_db *db, const char *path, const struct open_options *options)
+{
+    struct store_options store = options->store;
+
+    store.vfs = db->vfs;
+    store.path = path;
+    if (store_open(op, &store, &db->store) != 0 || txn_manager_open(op, db->store, NULL, &db->manager) != 0 ||
+        database_open(op, db->manager, &db->database) != 0)
+        return OP_FAILED;
+    database_set_sync(db->database, options->sync);
+    return 0;
+}
+
+static int make(struct op *op, const char *path, const struct open_options *options, struct isolde_db **out)
+{
+    struct isolde_db *db = mem_calloc(1, sizeof *db);
+    bool exists;
+    int result;
+
+    if (!db)
+        return op_out_of_memory(op);
+    os_mutex_init(&db->latch, RANK_API_DATABASE);
+    db->in_memory = strcmp(path, ":memory:") == 0;
+    db->vfs = db->in_memory ? os_memory_vfs_new() : os_unix_vfs();
+    db->opened = 1;
+    result = db->vfs ? open_engine(op, db, path, options) : op_out_of_memory(op);
+    if (result == 0 && !db->in_memory)
+        result = identify(op, path, &exists, &db->device, &db->inode);
+    if (result != 0) {
+        struct op close;
+        op_init(&close);
+        destroy(&close, db, &result);   /* what opening met says more than what closing meets */
+        op_end(&close);
+        mem_free(db);
+        return OP_FAILED;
+    }
+    if (!db->in_memory) {
+        db->next = open_databases;
+        open_databases = db;
+    }
+    atomic_store(&db->magic, API_DATABASE);
+    *out = db;
+    return 0;
+}
+
+static int open_locked(struct op *op, const char *path, const struct open_options *options, struct isolde_db **out)
+{
+    uint64_t device = 0, inode = 0;
+    bool exists = false;
+
+    if (strcmp(path, ":memory:") == 0)
+        return make(op, path, options, out);
+    if (identify(op, path, &exists, &device, &inode) != 0)
+        return OP_FAILED;
+    if (exists && (*out = find_open(device, inode)) != NULL) {
+        (*out)->opened++;
+        return 0;
+    }
+    return make(op, path, options, out);
+}
+
+int isolde_open(const char *path, const char *text, isolde_db **db, isolde_err **err)
+{
+    struct open_options options = {.store = {.create = true}, .sync = TXN_SYNC_FULL};
+    struct op op;
+
+    if (err)
+        *err = NULL;
+    if (db)
+        *db = NULL;
+    op_init(&op);
+    int result = ISOLDE_OK;
+    if (!path || !db || path[0] == '\0') {
+        op_fail(&op, "22023", "isolde_open needs a path and a place for the handle");
+        result = ISOLDE_MISUSE;
+    } else {
+        os_mutex_lock(&list_mutex);
+        if ((text && parse_options(&op, text, &options) != 0) || open_locked(&op, path, &options, db) != 0)
+            result = ISOLDE_ERROR;
+        os_mutex_unlock(&list_mutex);
+    }
+    if (result != ISOLDE_OK) {
+        api_export_error(&op, err);
+        if (db)
+            *db = NULL;
+    }
+    op_end(&op);
+    return result;
+}
+
+static void unlist(struct isolde_db *db)
+{
+    struct isolde_db **link = &open_databases;
+    while (*link && *link != db)
+        link = &(*link)->next;
+    if (*link)
+        *link = db->next;
+}
+
+int isolde_close(isolde_db *db)
+{
+    struct op op;
+    int result = 0;
+
+    if (!db)
+        return ISOLDE_OK;
+    os_mutex_lock(&list_mutex);
+    if (!api_is_db(db)) {
+        os_mutex_unlock(&list_mutex);
+        return ISOLDE_MISUSE;
+    }
+    os_mutex_lock(&db->latch);
+    bool busy = db->opened == 1 && db->connections > 0;
+    os_mutex_unlock(&db->latch);
+    if (busy || --db->opened > 0) {
+        os_mutex_unlock(&list_mutex);
+        return busy ? ISOLDE_ERROR : ISOLDE_OK;
+    }
+    unlist(db);
+    op_init(&op);
+    destroy(&op, db, &result);
+    op_end(&op);
+    api_bury(&closed_databases, db, &db->magic);
+    os_mutex_unlock(&list_mutex);
+    return result == 0 ? ISOLDE_OK : ISOLDE_ERROR;
+}
