@@ -1,9 +1,9 @@
 /*
  * aggregate.c -- which aggregates exist; and counting, bool_and, bool_or and string_agg.
  *
- * An aggregate takes a batch at a time: an argument vector, and for each selected row the state of its group.  Without GROUP BY all
- * those states are one, and the hot aggregates (aggregate_sum.c, aggregate_extreme.c) then run over the array without a
- * look at the states.
+ * An aggregate takes a batch at a time: an argument vector, and for each selected row the state of its group.
+ * Without GROUP BY all those states are one, and the hot aggregates (aggregate_sum.c, aggregate_extreme.c) then run
+ * over the array without a look at the states.
  */
 #include <string.h>
 
@@ -122,8 +122,10 @@ static AGGREGATE_FINISH(string_finish)
 #define FLOAT_SUM sizeof(struct aggregate_double_sum), aggregate__float_sum_step
 #define NUMERIC_SUM sizeof(struct numeric_sum), aggregate__numeric_sum_step
 #define INT_EXTREME sizeof(struct aggregate_int_extreme), aggregate__int_extreme_step, aggregate__int_extreme_finish
-#define DOUBLE_EXTREME sizeof(struct aggregate_double_extreme), aggregate__double_extreme_step, aggregate__double_extreme_finish
-#define BYTES_EXTREME sizeof(struct aggregate_bytes_extreme), aggregate__bytes_extreme_step, aggregate__bytes_extreme_finish
+#define DOUBLE_EXTREME                                                                                                 \
+    sizeof(struct aggregate_double_extreme), aggregate__double_extreme_step, aggregate__double_extreme_finish
+#define BYTES_EXTREME                                                                                                  \
+    sizeof(struct aggregate_bytes_extreme), aggregate__bytes_extreme_step, aggregate__bytes_extreme_finish
 #define EXTREME(name, type, how, sign) { name, 1, { TYPE_##type }, TYPE_##type, true, how, sign }
 #define EXTREMES(name, sign)                                                                                           \
     EXTREME(name, INT2, INT_EXTREME, sign), EXTREME(name, INT4, INT_EXTREME, sign),                                    \
@@ -132,7 +134,8 @@ static AGGREGATE_FINISH(string_finish)
     EXTREME(name, NUMERIC, BYTES_EXTREME, sign), EXTREME(name, TEXT, BYTES_EXTREME, sign),                             \
     EXTREME(name, DATE, INT_EXTREME, sign), EXTREME(name, TIMESTAMP, INT_EXTREME, sign),                               \
     EXTREME(name, TIMESTAMPTZ, INT_EXTREME, sign)
-#define BOOLS(name, value) { name, 1, { TYPE_BOOL }, TYPE_BOOL, true, sizeof(struct bool_state), bool_step, bool_finish, value }
+#define BOOLS(name, value)                                                                                             \
+    { name, 1, { TYPE_BOOL }, TYPE_BOOL, true, sizeof(struct bool_state), bool_step, bool_finish, value }
 
 static const struct aggregate aggregates[] = {
     { "avg", 1, { TYPE_INT2 }, TYPE_NUMERIC, true, INT_SUM, aggregate__int_average_finish, 0 },
@@ -148,7 +151,8 @@ static const struct aggregate aggregates[] = {
     BOOLS("every", false),
     EXTREMES("max", 1),
     EXTREMES("min", -1),
-    { "string_agg", 2, { TYPE_TEXT, TYPE_TEXT }, TYPE_TEXT, true, sizeof(struct text_state), string_step, string_finish, 0 },
+    { "string_agg", 2, { TYPE_TEXT, TYPE_TEXT }, TYPE_TEXT, true, sizeof(struct text_state), string_step, string_finish,
+      0 },
     { "sum", 1, { TYPE_INT2 }, TYPE_INT8, true, INT_SUM, aggregate__int_sum_finish, 0 },
     { "sum", 1, { TYPE_INT4 }, TYPE_INT8, true, INT_SUM, aggregate__int_sum_finish, 0 },
     { "sum", 1, { TYPE_INT8 }, TYPE_NUMERIC, true, INT_SUM, aggregate__int_sum_numeric_finish, 0 },

@@ -1,8 +1,8 @@
 /*
  * aggregate_extreme.c -- min and max, for each form of value.
  *
- * Of equal values the last one stays (1.0 and 1.00 differ when printed), as in PostgreSQL.  Text and decimals are copied into the groups'
- * memory, into the same place as long as they fit.
+ * Of equal values the last one stays (1.0 and 1.00 differ when printed), as in PostgreSQL.  Text and decimals are
+ * copied into the groups' memory, into the same place as long as they fit.
  */
 #include <math.h>
 #include <string.h>
@@ -81,7 +81,8 @@ AGGREGATE_FINISH(aggregate__double_extreme_finish)
     return 0;
 }
 
-static int keep_bytes(struct eval_env *env, struct arena *arena, struct aggregate_bytes_extreme *extreme, struct bytes value)
+static int keep_bytes(struct eval_env *env, struct arena *arena, struct aggregate_bytes_extreme *extreme,
+                      struct bytes value)
 {
     if (value.len > extreme->room || !extreme->data) {
         size_t room = value.len < 16 ? 16 : value.len * 2;

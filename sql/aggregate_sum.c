@@ -4,8 +4,8 @@
  * Sums of integers are kept in 128 bits, which no table can overflow.  When a whole batch belongs to one group, its
  * values are added first, in halves of 32 bits: those sums fit 64 bits, need no checks, and become vector instructions.
  *
- * Doubles are added in the order of the rows, one by one: another order would round differently, and the result would depend on
- * how rows fall into batches.
+ * Doubles are added in the order of the rows, one by one: another order would round differently, and the result would
+ * depend on how rows fall into batches.
  */
 #include <math.h>
 

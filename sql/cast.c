@@ -1,9 +1,10 @@
 /*
  * cast.c -- from one type to another.
  *
- * Three kinds of casts.  Those of the table compute (integer to numeric), or relabel where the form is the same (varchar to text).
- * Every type goes to text on assignment and comes from text explicitly, through its output and input functions. And a type with a modifier
- * has a function that applies it to values of the type itself: varchar(n) cuts or refuses, numeric(p,s) rounds.
+ * Three kinds of casts.  Those of the table compute (integer to numeric), or relabel where the form is the same
+ * (varchar to text). Every type goes to text on assignment and comes from text explicitly, through its output and
+ * input functions. And a type with a modifier has a function that applies it to values of the type itself: varchar(n)
+ * cuts or refuses, numeric(p,s) rounds.
  */
 #include <math.h>
 
@@ -112,8 +113,8 @@ static FUNC_ROW(numeric_to_float)
         struct bytes text;
         if (numeric_print(call->env->op, call->env->arena, args[0].s, &text) != 0)
             return OP_FAILED;
-        return op_fail(call->env->op, "22003", "\"%.*s\" is out of range for type %s", (int)text.len, (const char *)text.data,
-                       type_info(to)->name);
+        return op_fail(call->env->op, "22003", "\"%.*s\" is out of range for type %s", (int)text.len,
+                       (const char *)text.data, type_info(to)->name);
     }
     return 0;
 }
@@ -162,13 +163,15 @@ static FUNC_ROW(to_text) { return func__as_text(call->env, call->arg_types[0], &
 
 static FUNC_ROW(from_text)
 {
-    return type_parse(call->env->op, (struct sql_type){ call->func->result, call->type.modifier }, args[0].s, call->env->arena, out);
+    return type_parse(call->env->op, (struct sql_type){ call->func->result, call->type.modifier }, args[0].s,
+                      call->env->arena, out);
 }
 
 /* ---- modifiers ------------------------------------------------------------------------------------ */
 
 static FUNC_ROW(cut_varchar) { return type__fit_varchar(call->env->op, args[0].s, call->type.modifier, true, &out->s); }
-static FUNC_ROW(fit_varchar) { return type__fit_varchar(call->env->op, args[0].s, call->type.modifier, false, &out->s); }
+static FUNC_ROW(fit_varchar) { return type__fit_varchar(call->env->op, args[0].s, call->type.modifier, false,
+                                                        &out->s); }
 
 static FUNC_ROW(fit_numeric)
 {
@@ -210,9 +213,11 @@ const struct func *cast_modifier(Oid type, bool explicit_cast)
     { TYPE_##from, TYPE_##to, CAST_##context, &(const struct func)FUNCTION(name, from, to, volatility, __VA_ARGS__) }
 #define RELABEL(from, to, context) { TYPE_##from, TYPE_##to, CAST_##context, NULL }
 #define TO_TEXT(from)                                                                                                  \
-    CAST("text", from, TEXT, ASSIGNMENT, IMMUTABLE, ROW(to_text)), CAST("varchar", from, VARCHAR, ASSIGNMENT, IMMUTABLE, ROW(to_text))
+    CAST("text", from, TEXT, ASSIGNMENT, IMMUTABLE, ROW(to_text)),                                                     \
+    CAST("varchar", from, VARCHAR, ASSIGNMENT, IMMUTABLE, ROW(to_text))
 #define FROM_TEXT(name, to, volatility)                                                                                \
-    CAST(name, TEXT, to, EXPLICIT, volatility, ROW(from_text)), CAST(name, VARCHAR, to, EXPLICIT, volatility, ROW(from_text))
+    CAST(name, TEXT, to, EXPLICIT, volatility, ROW(from_text)),                                                        \
+    CAST(name, VARCHAR, to, EXPLICIT, volatility, ROW(from_text))
 
 static const struct cast casts[] = {
     CAST("int4", INT2, INT4, IMPLICIT, IMMUTABLE, LOOP(int_to_int)),

@@ -1,8 +1,9 @@
 /*
  * datetime.c -- the calendar, and dates and timestamps printed.
  *
- * The Gregorian calendar repeats every 400 years, or 146,097 days.  Counting years from March puts the leap day at the end of
- * a year, so that the days before a month follow one formula for all months: (153 * m + 2) / 5, with March as m = 0.
+ * The Gregorian calendar repeats every 400 years, or 146,097 days.  Counting years from March puts the leap day at
+ * the end of a year, so that the days before a month follow one formula for all months: (153 * m + 2) / 5, with March
+ * as m = 0.
  */
 #include "sql/datetime.h"
 

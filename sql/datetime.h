@@ -1,8 +1,9 @@
 /*
  * datetime.h -- dates and moments: counting days and microseconds from 2000-01-01.
  *
- * A date is a number of days, a timestamp a number of microseconds, both from midnight of 2000-01-01 in the proleptic Gregorian
- * calendar; a timestamptz counts from there in UTC.  The extremes of 32 bits (dates) and 64 bits are -infinity and infinity.
+ * A date is a number of days, a timestamp a number of microseconds, both from midnight of 2000-01-01 in the proleptic
+ * Gregorian calendar; a timestamptz counts from there in UTC.  The extremes of 32 bits (dates) and 64 bits are
+ * -infinity and infinity.
  */
 #ifndef ISOLDE_SQL_DATETIME_H
 #define ISOLDE_SQL_DATETIME_H
@@ -29,9 +30,9 @@ int64_t date_from_civil(int64_t year, int month, int day);
 void date_to_civil(int64_t date, int64_t *year, int *month, int *day);
 int date_month_days(int64_t year, int month);
 
-/* Text in, in the spellings of PostgreSQL with DateStyle ISO, MDY; 22007, 22008 and 22009 as there.  A zone in the text of a timestamp
- * without time zone is ignored; with one, UTC is the default.  Zones by name other than UTC: 0A000.
- * modifier: digits of a second's fraction that are kept, -1 all. */
+/* Text in, in the spellings of PostgreSQL with DateStyle ISO, MDY; 22007, 22008 and 22009 as there.  A zone in the
+ * text of a timestamp without time zone is ignored; with one, UTC is the default.  Zones by name other than UTC:
+ * 0A000. modifier: digits of a second's fraction that are kept, -1 all. */
 int date_parse(struct op *op, struct bytes text, int64_t *date) MUST_CHECK;
 int timestamp_parse(struct op *op, struct bytes text, bool zoned, int32_t modifier, int64_t *timestamp) MUST_CHECK;
 /* Returns the length. */

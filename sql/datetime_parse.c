@@ -1,9 +1,10 @@
 /*
  * datetime_parse.c -- dates and timestamps read, as tolerantly as PostgreSQL reads them.
  *
- * The text is cut into tokens, and each token says by its look what it is: digits joined by -, / or . are a date, digits
- * joined by colons a time, a sign after the time begins a zone, words name months, days of the week, AM and PM, BC, zones or special moments.
- * Loose numbers ("January 8, 1999") wait until all tokens are known; then the one that cannot be a day is the year.
+ * The text is cut into tokens, and each token says by its look what it is: digits joined by -, / or . are a date,
+ * digits joined by colons a time, a sign after the time begins a zone, words name months, days of the week, AM and
+ * PM, BC, zones or special moments. Loose numbers ("January 8, 1999") wait until all tokens are known; then the one
+ * that cannot be a day is the year.
  *
  *      1999-01-08   19990108   1999.008   J2451187   Jan-08-1999   8 January 1999   1/8/1999 (month first)
  *      04:05:06.789   040506   04:05 PM   T040506Z   04:05:06-08:00
@@ -17,8 +18,8 @@
 #include "sql/datetime.h"
 #include "src/os/os.h"
 
-enum moment { MOMENT_NONE, MOMENT_INFINITY, MOMENT_MINUS_INFINITY, MOMENT_EPOCH, MOMENT_NOW, MOMENT_TODAY, MOMENT_TOMORROW,
-              MOMENT_YESTERDAY };
+enum moment { MOMENT_NONE, MOMENT_INFINITY, MOMENT_MINUS_INFINITY, MOMENT_EPOCH, MOMENT_NOW, MOMENT_TODAY,
+              MOMENT_TOMORROW, MOMENT_YESTERDAY };
 enum meridian { MERIDIAN_NONE, MERIDIAN_AM, MERIDIAN_PM };
 
 struct number { int64_t value; int digits; };
@@ -41,8 +42,8 @@ struct moment_text {
 
 enum verdict { FINE, BAD_SYNTAX, OUT_OF_RANGE, OUT_OF_RANGE_STYLE, BAD_ZONE, ZONE_BY_NAME };
 
-static const char *const months[] = { "january", "february", "march", "april", "may", "june", "july", "august", "september",
-                                      "october", "november", "december" };
+static const char *const months[] = { "january", "february", "march", "april", "may", "june", "july", "august",
+                                      "september", "october", "november", "december" };
 static const char *const weekdays[] = { "sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday" };
 
 static bool abbreviates(const char *word, size_t len, const char *full)
@@ -480,8 +481,8 @@ static int report(struct op *op, enum verdict verdict, const char *type, const c
     return op_fail(op, "22007", "invalid input syntax for type %s: \"%s\"", type, text);
 }
 
-static int parse(struct op *op, struct bytes bytes, const char *type, struct moment_text *text, const char **copy, int64_t *date,
-                 int64_t *micros, bool *infinite)
+static int parse(struct op *op, struct bytes bytes, const char *type, struct moment_text *text, const char **copy,
+                 int64_t *date, int64_t *micros, bool *infinite)
 {
     memset(text, 0, sizeof *text);
     char *terminated = op_alloc(op, bytes.len + 1);

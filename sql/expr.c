@@ -169,7 +169,8 @@ struct expr *expr_copy(struct op *op, struct arena *arena, const struct expr *ex
 
 /* ---- folding -------------------------------------------------------------------------------------- */
 
-static struct expr *make_constant(struct op *op, struct arena *arena, const struct expr *like, const struct datum *value)
+static struct expr *make_constant(struct op *op, struct arena *arena, const struct expr *like,
+                                  const struct datum *value)
 {
     struct expr *made = op_arena_alloc(op, arena, sizeof *made);
     if (!made)
@@ -181,7 +182,8 @@ static struct expr *make_constant(struct op *op, struct arena *arena, const stru
     return copy_datum(op, arena, made->type.oid, &made->value) == 0 ? made : NULL;
 }
 
-/* Replaces a constant tree by its value, unless computing it fails: then that is the run's business, if it comes to it. */
+/* Replaces a constant tree by its value, unless computing it fails: then that is the run's business, if it comes to
+ * it. */
 static int fold_constant(struct op *op, struct arena *arena, struct expr **expr)
 {
     struct op scratch;
@@ -191,7 +193,8 @@ static int fold_constant(struct op *op, struct arena *arena, struct expr **expr)
 
     op_init(&scratch);
     struct eval_env env = { .op = &scratch, .arena = &scratch.arena };
-    if (program_compile(&scratch, &scratch.arena, *expr, NULL, &program) == 0 && program_value(&env, program, &value) == 0) {
+    if (program_compile(&scratch, &scratch.arena, *expr, NULL, &program) == 0 &&
+        program_value(&env, program, &value) == 0) {
         struct expr *made = make_constant(op, arena, *expr, &value);
         if (made)
             *expr = made;

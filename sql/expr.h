@@ -2,7 +2,8 @@
  * expr.h -- bound expressions, and their compiled form.
  *
  * The binder makes trees in which every node has its type and every name is resolved.  The planner replaces column
- * references by positions in an operator's input (EXPR_SLOT); expr_compile turns the tree into a flat program over vectors.
+ * references by positions in an operator's input (EXPR_SLOT); expr_compile turns the tree into a flat program over
+ * vectors.
  */
 #ifndef ISOLDE_SQL_EXPR_H
 #define ISOLDE_SQL_EXPR_H
@@ -78,8 +79,8 @@ struct sort_key {
 
 struct program;     /* compiled once, run over many batches; used by one thread at a time */
 
-/* The tree may hold CONST, SLOT, PARAM, OUTER, and everything computed; no COLUMN, AGGREGATE, SERIES. Sub-selects are computed by
- * the executor through `subquery`, called per evaluation with the rows to compute. */
+/* The tree may hold CONST, SLOT, PARAM, OUTER, and everything computed; no COLUMN, AGGREGATE, SERIES. Sub-selects
+ * are computed by the executor through `subquery`, called per evaluation with the rows to compute. */
 struct program_hooks {
     void *context;
     int (*subquery)(void *context, struct eval_env *env, const struct expr *expr, const struct vector *arg,
@@ -87,11 +88,13 @@ struct program_hooks {
 };
 int program_compile(struct op *op, struct arena *arena, const struct expr *expr, const struct program_hooks *hooks,
                     struct program **program) MUST_CHECK;
-/* *result is valid until the next run of the same program (or points into the input for a bare column). Only the batch's selected rows
- * are computed; the entries of others are undefined.  An error of a row that a CASE, AND or COALESCE skips is not raised. */
+/* *result is valid until the next run of the same program (or points into the input for a bare column). Only the
+ * batch's selected rows are computed; the entries of others are undefined.  An error of a row that a CASE, AND or
+ * COALESCE skips is not raised. */
 int program_run(struct eval_env *env, struct program *program, const struct batch *input, const struct vector **result)
     MUST_CHECK;
-/* Narrows the batch's selection to the rows for which the boolean program is true; `selection` has room for BATCH_ROWS. */
+/* Narrows the batch's selection to the rows for which the boolean program is true; `selection` has room for
+ * BATCH_ROWS. */
 int program_filter(struct eval_env *env, struct program *program, struct batch *batch, uint16_t *selection) MUST_CHECK;
 /* One value without any input: constants, parameters, now(). */
 int program_value(struct eval_env *env, struct program *program, struct datum *value) MUST_CHECK;
@@ -102,13 +105,14 @@ int program_value(struct eval_env *env, struct program *program, struct datum *v
 bool expr_is_constant(const struct expr *expr);
 bool expr_contains(const struct expr *expr, enum expr_kind kind);
 bool expr_equal(const struct expr *a, const struct expr *b);
-/* Deep copy, giving each node to `map` first (may be NULL): a non-NULL answer replaces the node, and is not walked further. */
+/* Deep copy, giving each node to `map` first (may be NULL): a non-NULL answer replaces the node, and is not walked
+ * further. */
 struct expr *expr_copy(struct op *op, struct arena *arena, const struct expr *expr,
                        struct expr *(*map)(void *arg, struct op *op, const struct expr *expr), void *arg);
 /* Calls visit for each node, parents first; false stops the walk and is returned. Sub-queries are not entered. */
 bool expr_walk(const struct expr *expr, bool (*visit)(void *arg, const struct expr *expr), void *arg);
-/* SQL text as PostgreSQL's EXPLAIN would print it; names of COLUMN, SLOT, OUTER and SUBQUERY nodes by `name` (NULL: $0...). NULL after
- * having reported 53200. */
+/* SQL text as PostgreSQL's EXPLAIN would print it; names of COLUMN, SLOT, OUTER and SUBQUERY nodes by `name` (NULL:
+ * $0...). NULL after having reported 53200. */
 const char *expr_print(struct op *op, struct arena *arena, const struct expr *expr,
                        const char *(*name)(void *arg, const struct expr *column), void *arg);
 /* Computes what is constant now (an error in a constant is left for the run). */

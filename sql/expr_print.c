@@ -1,8 +1,8 @@
 /*
  * expr_print.c -- expressions back to SQL, as PostgreSQL's EXPLAIN writes them.
  *
- * Every operator has its parentheses, every cast is written out, constants carry their type unless it is plain from their look.  Names
- * of columns and of sub-selects are the caller's business.
+ * Every operator has its parentheses, every cast is written out, constants carry their type unless it is plain from
+ * their look.  Names of columns and of sub-selects are the caller's business.
  */
 #include <ctype.h>
 #include <stdarg.h>

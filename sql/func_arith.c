@@ -36,8 +36,8 @@ FUNC_KERNEL(func__int_add) { INT_BINARY(__builtin_add_overflow, +); }
 FUNC_KERNEL(func__int_subtract) { INT_BINARY(__builtin_sub_overflow, -); }
 FUNC_KERNEL(func__int_multiply) { INT_BINARY(__builtin_mul_overflow, *); }
 
-/* The smallest integer has no counterpart; its quotient by -1 is the one that overflows.  Dividing 32 bits takes the machine a
- * fraction of the time of 64. */
+/* The smallest integer has no counterpart; its quotient by -1 is the one that overflows.  Dividing 32 bits takes
+ * the machine a fraction of the time of 64. */
 #define DIVIDE(narrow)                                                                                                 \
     FUNC_BINARY_LOOP(int64_t, ints, int64_t, out->ints, {                                                              \
         bool flip = y == -1;                                                                                           \
@@ -81,7 +81,8 @@ FUNC_KERNEL(func__int_or) { FUNC_BINARY_LOOP(int64_t, ints, int64_t, out->ints, 
 FUNC_KERNEL(func__int_xor) { FUNC_BINARY_LOOP(int64_t, ints, int64_t, out->ints, r = x ^ y); return 0; }
 FUNC_KERNEL(func__int_not) { FUNC_UNARY_LOOP(int64_t, args[0]->ints, int64_t, out->ints, r = ~x); return 0; }
 
-/* Bits beyond the type's size are cut; the machine takes a shift modulo the size of its register (32 bits for smallint). */
+/* Bits beyond the type's size are cut; the machine takes a shift modulo the size of its register (32 bits for
+ * smallint). */
 static int64_t shifted(int64_t x, int64_t by, int size, bool left)
 {
     if (size == 8)
@@ -142,7 +143,8 @@ static int double_failed(struct eval_env *env, bool over)
     return op_fail(env->op, "22003", "value out of range: %s", over ? "overflow" : "underflow");
 }
 
-/* An infinite result of finite operands is an error; so is a zero where it cannot be (lost). float4: rounded to a float. */
+/* An infinite result of finite operands is an error; so is a zero where it cannot be (lost). float4: rounded to a
+ * float. */
 #define DOUBLE_BINARY(operator, lost)                                                                                  \
     bool over = false, under = false;                                                                                  \
     if (func->detail == 8)                                                                                             \

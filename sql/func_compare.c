@@ -1,8 +1,8 @@
 /*
  * func_compare.c -- the comparison operators, one kernel for each form of value.
  *
- * Text is compared byte by byte, which for UTF-8 is the order of code points.  Among doubles NaN equals itself and is larger than
- * everything else, so that they have a total order and can be keys.
+ * Text is compared byte by byte, which for UTF-8 is the order of code points.  Among doubles NaN equals itself and is
+ * larger than everything else, so that they have a total order and can be keys.
  */
 #include <string.h>
 

@@ -1,9 +1,9 @@
 /*
  * func_int.h -- kernels of functions, for func*.c, cast.c and aggregate*.c.
  *
- * Two kinds.  Hot ones (integers, doubles, comparisons) are loops over vectors, written with the macros here so that the compiler sees
- * plain arrays and can use vector instructions.  All others are row functions: they see one row's arguments as datums, and
- * func__rows drives them.
+ * Two kinds.  Hot ones (integers, doubles, comparisons) are loops over vectors, written with the macros here so that
+ * the compiler sees plain arrays and can use vector instructions.  All others are row functions: they see one row's
+ * arguments as datums, and func__rows drives them.
  */
 #ifndef ISOLDE_SQL_FUNC_INT_H
 #define ISOLDE_SQL_FUNC_INT_H

@@ -1,9 +1,9 @@
 /*
  * func_like.c -- LIKE: % for any run of characters, _ for any one, a backslash takes the next literally.
  *
- * The text is matched from the left.  A % remembers where it stands; on a mismatch later the last % takes one more character and
- * matching resumes behind it.  Earlier %s need never be tried again: whatever they would give up, the last one can reach as
- * well.  So the time is at most the product of the lengths, without recursion.
+ * The text is matched from the left.  A % remembers where it stands; on a mismatch later the last % takes one more
+ * character and matching resumes behind it.  Earlier %s need never be tried again: whatever they would give up, the
+ * last one can reach as well.  So the time is at most the product of the lengths, without recursion.
  */
 #include <string.h>
 

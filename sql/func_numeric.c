@@ -30,12 +30,14 @@ static int round_places(const struct func_call *call, const struct datum *args)
 
 FUNC_ROW(func__numeric_round)
 {
-    return numeric_round(call->env->op, call->env->arena, args[0].s, round_places(call, args), NUMERIC_HALF_AWAY, &out->s);
+    return numeric_round(call->env->op, call->env->arena, args[0].s, round_places(call, args), NUMERIC_HALF_AWAY,
+                         &out->s);
 }
 
 FUNC_ROW(func__numeric_truncate)
 {
-    return numeric_round(call->env->op, call->env->arena, args[0].s, round_places(call, args), NUMERIC_TRUNCATE, &out->s);
+    return numeric_round(call->env->op, call->env->arena, args[0].s, round_places(call, args), NUMERIC_TRUNCATE,
+                         &out->s);
 }
 
 FUNC_ROW(func__numeric_ceiling)

@@ -55,7 +55,8 @@ static int keep(struct op *op, struct arena *arena, struct bytes value, struct b
 
 static int open_numeric(struct op *op, const struct datum *args, int arg_count, struct func_series *series)
 {
-    if (keep(op, series->arena, args[0].s, &series->number) != 0 || keep(op, series->arena, args[1].s, &series->number_last) != 0)
+    if (keep(op, series->arena, args[0].s, &series->number) != 0 ||
+        keep(op, series->arena, args[1].s, &series->number_last) != 0)
         return OP_FAILED;
     if (check_finite(op, args[0].s, "start value") != 0 || check_finite(op, args[1].s, "stop value") != 0)
         return OP_FAILED;
@@ -71,8 +72,8 @@ static int open_numeric(struct op *op, const struct datum *args, int arg_count, 
     return 0;
 }
 
-int func_series_open(struct op *op, const struct func *func, const struct datum *args, int arg_count, struct arena *arena,
-                     struct func_series **series)
+int func_series_open(struct op *op, const struct func *func, const struct datum *args, int arg_count,
+                     struct arena *arena, struct func_series **series)
 {
     *series = op_arena_alloc(op, arena, sizeof **series);
     if (!*series)
@@ -84,7 +85,8 @@ int func_series_open(struct op *op, const struct func *func, const struct datum 
             (*series)->done = true;
             return 0;
         }
-    return func->result == TYPE_NUMERIC ? open_numeric(op, args, arg_count, *series) : open_int(op, args, arg_count, *series);
+    return func->result == TYPE_NUMERIC ? open_numeric(op, args, arg_count, *series) : open_int(op, args, arg_count,
+                                                                                                *series);
 }
 
 static void next_ints(struct func_series *series, int most, struct vector *out, int *count)

@@ -1,8 +1,8 @@
 /*
  * func_text.c -- functions of text.
  *
- * Positions and lengths count characters, and text is UTF-8: offsets are found by stepping over continuation bytes.  Letters
- * change case in ASCII only, as everywhere in collation "C".
+ * Positions and lengths count characters, and text is UTF-8: offsets are found by stepping over continuation bytes.
+ * Letters change case in ASCII only, as everywhere in collation "C".
  */
 #include <ctype.h>
 #include <limits.h>
@@ -72,7 +72,8 @@ FUNC_ROW(func__text_initcap)
 /* ---- joining -------------------------------------------------------------------------------------- */
 
 /* Appends all pieces; lengths are known, so there is one allocation. */
-static int join(const struct func_call *call, const struct bytes *pieces, int count, struct bytes separator, struct bytes *out)
+static int join(const struct func_call *call, const struct bytes *pieces, int count, struct bytes separator,
+                struct bytes *out)
 {
     size_t len = 0;
     for (int i = 0; i < count; i++)
@@ -103,7 +104,8 @@ FUNC_ROW(func__text_concatenate)
 static int join_arguments(const struct func_call *call, const struct datum *args, int first, struct bytes separator,
                           struct datum *out)
 {
-    struct bytes *pieces = op_arena_alloc(call->env->op, call->env->arena, sizeof *pieces * (size_t)(call->arg_count + 1));
+    struct bytes *pieces = op_arena_alloc(call->env->op, call->env->arena,
+                                          sizeof *pieces * (size_t)(call->arg_count + 1));
     int count = 0;
     if (!pieces)
         return OP_FAILED;

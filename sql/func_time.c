@@ -32,19 +32,20 @@ FUNC_ROW(func__date_make)
 {
     int64_t year = args[0].i < 0 ? args[0].i + 1 : args[0].i, month = args[1].i, day = args[2].i;
     if (args[0].i == 0 || month < 1 || month > 12 || day < 1 || day > date_month_days(year, (int)month))
-        return op_fail(call->env->op, "22008", "date field value out of range: %lld-%02lld-%02lld", (long long)args[0].i,
-                       (long long)month, (long long)day);
+        return op_fail(call->env->op, "22008", "date field value out of range: %lld-%02lld-%02lld",
+                       (long long)args[0].i, (long long)month, (long long)day);
     out->i = date_from_civil(year, (int)month, (int)day);
     if (out->i < DATE_MIN || out->i > DATE_MAX)
-        return op_fail(call->env->op, "22008", "date out of range: %lld-%02lld-%02lld", (long long)args[0].i, (long long)month,
-                       (long long)day);
+        return op_fail(call->env->op, "22008", "date out of range: %lld-%02lld-%02lld", (long long)args[0].i,
+                       (long long)month, (long long)day);
     return 0;
 }
 
 FUNC_ROW(func__is_finite)
 {
     out->b = call->func->args[0] == TYPE_DATE ? !is_infinite(args[0].i)
-                                              : args[0].i != TIMESTAMP_INFINITY && args[0].i != TIMESTAMP_MINUS_INFINITY;
+                                              : args[0].i != TIMESTAMP_INFINITY &&
+                                                    args[0].i != TIMESTAMP_MINUS_INFINITY;
     return 0;
 }
 

@@ -1,12 +1,12 @@
 /*
  * numeric.c -- decimal numbers at rest: packing, order, keys, rounding, and the way to and from machine integers.
  *
- * A number is a run of limbs, digits in base 10^9.  That base is the largest power of ten whose product of two digits, plus
- * carries, fits 64 bits; so school arithmetic needs one machine operation per limb pair, nine decimal digits at a
- * time, and printing needs no big division.
+ * A number is a run of limbs, digits in base 10^9.  That base is the largest power of ten whose product of two
+ * digits, plus carries, fits 64 bits; so school arithmetic needs one machine operation per limb pair, nine decimal
+ * digits at a time, and printing needs no big division.
  *
- * A display scale is not a multiple of nine, so the last limb usually ends in zeros: 0.5 is the limb 500,000,000 at weight
- * -1.  Values that are equal have equal limbs (N1), whatever their scales, and compare by them.
+ * A display scale is not a multiple of nine, so the last limb usually ends in zeros: 0.5 is the limb 500,000,000 at
+ * weight -1.  Values that are equal have equal limbs (N1), whatever their scales, and compare by them.
  *
  * Arithmetic builds a draft (struct numeric_draft) in scratch memory, and numeric__finish packs it.
  */
@@ -170,8 +170,8 @@ void numeric__round(struct numeric_draft *draft, int scale, enum numeric_roundin
         if (up) {
             int places = -scale;        /* to one unit of the last place kept, somewhere before the value */
             draft->weight = places >= 0 ? places / NUMERIC_LIMB_DIGITS : -((scale - 1) / NUMERIC_LIMB_DIGITS + 1);
-            draft->limbs[0] = powers[places >= 0 ? places % NUMERIC_LIMB_DIGITS
-                                                 : (NUMERIC_LIMB_DIGITS - scale % NUMERIC_LIMB_DIGITS) % NUMERIC_LIMB_DIGITS];
+            places %= NUMERIC_LIMB_DIGITS;
+            draft->limbs[0] = powers[places >= 0 ? places : places + NUMERIC_LIMB_DIGITS];
             draft->count = 1;
         }
         return;
@@ -206,7 +206,8 @@ static int draft_of(struct op *op, const struct numeric_view *view, struct numer
     return 0;
 }
 
-int numeric_round(struct op *op, struct arena *arena, struct bytes a, int scale, enum numeric_rounding how, struct bytes *out)
+int numeric_round(struct op *op, struct arena *arena, struct bytes a, int scale, enum numeric_rounding how,
+                  struct bytes *out)
 {
     struct numeric_view view;
     numeric_view(a, &view);
@@ -249,8 +250,8 @@ int numeric_apply_modifier(struct op *op, struct arena *arena, struct bytes valu
     if (view.count && numeric__exponent(&view) + 1 > precision - scale) {
         int digits = precision - scale;
         op_fail(op, "22003", "numeric field overflow");
-        op_detail(op, "A field with precision %d, scale %d must round to an absolute value less than %s%d.", precision, scale,
-                  digits ? "10^" : "", digits ? digits : 1);
+        op_detail(op, "A field with precision %d, scale %d must round to an absolute value less than %s%d.", precision,
+                  scale, digits ? "10^" : "", digits ? digits : 1);
         return OP_FAILED;
     }
     return 0;
@@ -335,8 +336,8 @@ void numeric_put_key(struct key_builder *key, struct bytes value, int flags)
         mem_free(limbs);
 }
 
-int numeric_from_key(struct op *op, struct arena *arena, enum key_decimal_kind kind, int32_t weight, const uint32_t *limbs,
-                     size_t limb_count, int scale, struct bytes *out)
+int numeric_from_key(struct op *op, struct arena *arena, enum key_decimal_kind kind, int32_t weight,
+                     const uint32_t *limbs, size_t limb_count, int scale, struct bytes *out)
 {
     switch (kind) {
     case KEY_DECIMAL_MINUS_INFINITY: return numeric__special(op, arena, NUMERIC_MINUS_INFINITY, out);
@@ -344,7 +345,8 @@ int numeric_from_key(struct op *op, struct arena *arena, enum key_decimal_kind k
     case KEY_DECIMAL_NAN: return numeric__special(op, arena, NUMERIC_NAN, out);
     default: break;
     }
-    struct numeric_draft draft = { .negative = kind == KEY_DECIMAL_NEGATIVE, .weight = weight, .count = (int)limb_count };
+    struct numeric_draft draft = { .negative = kind == KEY_DECIMAL_NEGATIVE, .weight = weight,
+                                   .count = (int)limb_count };
     if (kind == KEY_DECIMAL_ZERO)
         draft.count = 0;
     if (scale < 0) {
@@ -379,8 +381,8 @@ int numeric_from_int128(struct op *op, struct arena *arena, __int128 value, stru
 int numeric_from_int64(struct op *op, struct arena *arena, int64_t value, struct bytes *out)
 {
     uint64_t rest = value < 0 ? -(uint64_t)value : (uint64_t)value;
-    uint32_t limbs[3] = { (uint32_t)(rest / NUMERIC_BASE / NUMERIC_BASE), (uint32_t)(rest / NUMERIC_BASE % NUMERIC_BASE),
-                          (uint32_t)(rest % NUMERIC_BASE) };
+    uint32_t limbs[3] = { (uint32_t)(rest / NUMERIC_BASE / NUMERIC_BASE),
+                          (uint32_t)(rest / NUMERIC_BASE % NUMERIC_BASE), (uint32_t)(rest % NUMERIC_BASE) };
     struct numeric_draft draft = { .negative = value < 0, .weight = 2, .count = 3, .limbs = limbs };
     return numeric__finish(op, arena, &draft, out);
 }

@@ -15,8 +15,8 @@
  * N2  The display scale is what is printed: 1.0 and 1.00 are equal values with different bytes.
  * N3  Digits behind the display scale are zero.
  *
- * Results have PostgreSQL's display scales: sum and difference the larger of both, product the sum of both, a quotient at
- * least 16 significant digits.
+ * Results have PostgreSQL's display scales: sum and difference the larger of both, product the sum of both, a
+ * quotient at least 16 significant digits.
  */
 #ifndef ISOLDE_SQL_NUMERIC_H
 #define ISOLDE_SQL_NUMERIC_H
@@ -51,7 +51,8 @@ static inline int numeric_modifier_precision(int32_t modifier) { return ((modifi
 static inline int numeric_modifier_scale(int32_t modifier) { return (((modifier - 4) & 0x7ff) ^ 1024) - 1024; }
 static inline int32_t numeric_modifier(int precision, int scale) { return ((precision << 16) | (scale & 0x7ff)) + 4; }
 /* Rounds to the modifier's scale; 22003 when the precision does not suffice. -1: as it is. */
-int numeric_apply_modifier(struct op *op, struct arena *arena, struct bytes value, int32_t modifier, struct bytes *out) MUST_CHECK;
+int numeric_apply_modifier(struct op *op, struct arena *arena, struct bytes value, int32_t modifier,
+                           struct bytes *out) MUST_CHECK;
 
 /* ---- order ---- */
 int numeric_compare(struct bytes a, struct bytes b);
@@ -60,8 +61,8 @@ uint64_t numeric_hash(struct bytes value);
 /* ---- keys: order-preserving bytes lose only the display scale ---- */
 void numeric_put_key(struct key_builder *key, struct bytes value, int flags);
 /* From what key_get_decimal read; scale: the display scale, or -1 for the smallest that shows all digits. */
-int numeric_from_key(struct op *op, struct arena *arena, enum key_decimal_kind kind, int32_t weight, const uint32_t *limbs,
-                     size_t limb_count, int scale, struct bytes *out) MUST_CHECK;
+int numeric_from_key(struct op *op, struct arena *arena, enum key_decimal_kind kind, int32_t weight,
+                     const uint32_t *limbs, size_t limb_count, int scale, struct bytes *out) MUST_CHECK;
 
 /* ---- text and other types ---- */
 /* 22P02 and 22003 as PostgreSQL's numeric_in; white space around is allowed. */
@@ -81,7 +82,8 @@ int numeric_subtract(struct op *op, struct arena *arena, struct bytes a, struct 
 int numeric_multiply(struct op *op, struct arena *arena, struct bytes a, struct bytes b, struct bytes *out) MUST_CHECK;
 int numeric_divide(struct op *op, struct arena *arena, struct bytes a, struct bytes b, struct bytes *out) MUST_CHECK;
 /* The quotient cut to an integer; and what remains, with the sign of a. */
-int numeric_divide_integer(struct op *op, struct arena *arena, struct bytes a, struct bytes b, struct bytes *out) MUST_CHECK;
+int numeric_divide_integer(struct op *op, struct arena *arena, struct bytes a, struct bytes b,
+                           struct bytes *out) MUST_CHECK;
 int numeric_modulo(struct op *op, struct arena *arena, struct bytes a, struct bytes b, struct bytes *out) MUST_CHECK;
 int numeric_negate(struct op *op, struct arena *arena, struct bytes a, struct bytes *out) MUST_CHECK;
 int numeric_absolute(struct op *op, struct arena *arena, struct bytes a, struct bytes *out) MUST_CHECK;
@@ -89,7 +91,8 @@ int numeric_sign(struct bytes value);       /* -1, 0, 1; NaN 2 */
 
 enum numeric_rounding { NUMERIC_HALF_AWAY, NUMERIC_TRUNCATE, NUMERIC_CEILING, NUMERIC_FLOOR };
 /* To `scale` digits behind the point, negative: before it. The result's display scale is max(scale, 0). */
-int numeric_round(struct op *op, struct arena *arena, struct bytes a, int scale, enum numeric_rounding how, struct bytes *out)
+int numeric_round(struct op *op, struct arena *arena, struct bytes a, int scale, enum numeric_rounding how,
+                  struct bytes *out)
     MUST_CHECK;
 
 /* ---- sums: many additions without a packed value in between ---- */

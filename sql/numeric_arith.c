@@ -1,10 +1,10 @@
 /*
  * numeric_arith.c -- sums, products and quotients of decimals, digit by digit in base 10^9.
  *
- * Sums and products are exact.  A quotient is computed to its display scale plus one limb and rounded half away from zero;
- * the scale is chosen as PostgreSQL does, so that all its digits agree: at least 16 significant ones, and no fewer behind the point than either
- * operand has.  Its estimate of the quotient's size counts in groups of four digits (PostgreSQL's base is 10^4); quotient_scale
- * does the same, though nothing here has that base.
+ * Sums and products are exact.  A quotient is computed to its display scale plus one limb and rounded half away from
+ * zero; the scale is chosen as PostgreSQL does, so that all its digits agree: at least 16 significant ones, and no
+ * fewer behind the point than either operand has.  Its estimate of the quotient's size counts in groups of four
+ * digits (PostgreSQL's base is 10^4); quotient_scale does the same, though nothing here has that base.
  *
  * Long division is Knuth's algorithm D (The Art of Computer Programming, volume 2, 4.3.1).
  */
@@ -34,7 +34,8 @@ static int compare_magnitudes(const struct numeric_view *a, const struct numeric
 }
 
 /* |a| + |b| or |a| - |b| (then |a| >= |b|) into a draft with one limb of room above. */
-static void combine(const struct numeric_view *a, const struct numeric_view *b, bool subtract, struct numeric_draft *draft)
+static void combine(const struct numeric_view *a, const struct numeric_view *b, bool subtract,
+                    struct numeric_draft *draft)
 {
     uint32_t carry = 0;
     for (int i = draft->count - 1; i >= 0; i--) {
@@ -72,7 +73,8 @@ static uint32_t *limbs_for(struct op *op, uint32_t *fixed, int count)
     return count <= FIXED_LIMBS ? fixed : op_alloc(op, sizeof *fixed * (size_t)count);
 }
 
-static int add_signed(struct op *op, struct arena *arena, struct bytes a, struct bytes b, bool negate_b, struct bytes *out)
+static int add_signed(struct op *op, struct arena *arena, struct bytes a, struct bytes b, bool negate_b,
+                      struct bytes *out)
 {
     struct numeric_view x, y;
     uint32_t fixed[FIXED_LIMBS];
@@ -329,8 +331,8 @@ static int divide_magnitudes(struct op *op, const struct numeric_view *x, const 
 }
 
 /* A quotient of which one is not finite; *done false when both are. */
-static int divide_special(struct op *op, struct arena *arena, const struct numeric_view *x, const struct numeric_view *y,
-                          struct bytes *out)
+static int divide_special(struct op *op, struct arena *arena, const struct numeric_view *x,
+                          const struct numeric_view *y, struct bytes *out)
 {
     if (x->kind == NUMERIC_NAN || y->kind == NUMERIC_NAN)
         return numeric__special(op, arena, NUMERIC_NAN, out);

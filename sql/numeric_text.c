@@ -16,7 +16,8 @@
 
 static int bad_syntax(struct op *op, struct bytes text)
 {
-    return op_fail(op, "22P02", "invalid input syntax for type numeric: \"%.*s\"", (int)text.len, (const char *)text.data);
+    return op_fail(op, "22P02", "invalid input syntax for type numeric: \"%.*s\"", (int)text.len,
+                   (const char *)text.data);
 }
 
 static int overflow(struct op *op) { return op_fail(op, "22003", "value overflows numeric format"); }
@@ -234,7 +235,8 @@ double numeric_to_double(struct op *op, struct bytes value)
 
     numeric_view(value, &view);
     if (view.kind != NUMERIC_FINITE)
-        return view.kind == NUMERIC_NAN ? (double)NAN : view.kind == NUMERIC_INFINITY ? (double)INFINITY : -(double)INFINITY;
+        return view.kind == NUMERIC_NAN ? (double)NAN
+               : view.kind == NUMERIC_INFINITY ? (double)INFINITY : -(double)INFINITY;
     /* One limb or two of whole digits: exact without text. */
     if (view.count == 0)
         return 0;

@@ -1,8 +1,9 @@
 /*
  * program.c -- running compiled expressions (program_int.h has the picture, program_compile.c makes them).
  *
- * Every instruction is a loop over its row set.  Functions are called once per batch; null arguments of strict functions are
- * dealt with here, so that kernels never see one: rows with nulls are left out of the call, and marked null afterwards.
+ * Every instruction is a loop over its row set.  Functions are called once per batch; null arguments of strict
+ * functions are dealt with here, so that kernels never see one: rows with nulls are left out of the call, and marked
+ * null afterwards.
  */
 #include <string.h>
 
@@ -22,7 +23,8 @@ static bool null_in_row(const struct instruction *call, int row)
 }
 
 /* The call where some argument has nulls. */
-static int call_with_nulls(struct eval_env *env, struct program *program, const struct instruction *call, const struct row_set *rows)
+static int call_with_nulls(struct eval_env *env, struct program *program, const struct instruction *call,
+                           const struct row_set *rows)
 {
     struct vector *out = call->out;
     uint16_t *kept = program->scratch;
@@ -33,7 +35,8 @@ static int call_with_nulls(struct eval_env *env, struct program *program, const 
         kept[count] = (uint16_t)row;
         count += !null_in_row(call, row);
     }
-    if (count && call->func->eval(env, call->func, call->arg_count, call->args, call->arg_types, call->expr->type, count, kept, out) != 0)
+    if (count && call->func->eval(env, call->func, call->arg_count, call->args, call->arg_types, call->expr->type,
+                                  count, kept, out) != 0)
         return OP_FAILED;
     bool results_null = out->has_nulls;
     out->has_nulls = true;
@@ -47,15 +50,16 @@ static int call_with_nulls(struct eval_env *env, struct program *program, const 
     return 0;
 }
 
-static int run_call(struct eval_env *env, struct program *program, const struct instruction *call, const struct row_set *rows)
+static int run_call(struct eval_env *env, struct program *program, const struct instruction *call,
+                    const struct row_set *rows)
 {
     call->out->has_nulls = false;
     if (call->func->strict)
         for (int i = 0; i < call->arg_count; i++)
             if (call->args[i]->has_nulls)
                 return call_with_nulls(env, program, call, rows);
-    return call->func->eval(env, call->func, call->arg_count, call->args, call->arg_types, call->expr->type, rows->count,
-                            rows->selection, call->out);
+    return call->func->eval(env, call->func, call->arg_count, call->args, call->arg_types, call->expr->type,
+                            rows->count, rows->selection, call->out);
 }
 
 /* ---- moving values -------------------------------------------------------------------------------- */
@@ -273,11 +277,12 @@ static void run_in_first(const struct instruction *at, const struct row_set *row
 
 /* ---- the machine ---------------------------------------------------------------------------------- */
 
-static int run_subquery(struct eval_env *env, struct program *program, const struct instruction *at, const struct batch *input,
-                        const struct row_set *rows)
+static int run_subquery(struct eval_env *env, struct program *program, const struct instruction *at,
+                        const struct batch *input, const struct row_set *rows)
 {
     at->out->has_nulls = false;
-    return program->hooks.subquery(program->hooks.context, env, at->expr, at->a, input, rows->count, rows->selection, at->out);
+    return program->hooks.subquery(program->hooks.context, env, at->expr, at->a, input, rows->count, rows->selection,
+                                   at->out);
 }
 
 static void run_is(const struct instruction *at, const struct row_set *rows)

@@ -1,8 +1,8 @@
 /*
  * program_compile.c -- from an expression to instructions (program_int.h has the picture).
  *
- * One pass over the tree.  Every node leaves its value in a register; the caller releases that register once the value has been used,
- * and the next node may take it.  Subtrees without any column are compiled for one row.
+ * One pass over the tree.  Every node leaves its value in a register; the caller releases that register once the
+ * value has been used, and the next node may take it.  Subtrees without any column are compiled for one row.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -127,7 +127,8 @@ static struct vector *bool_register(struct compiler *c, struct place place)
     return new_register(c, FORM_BOOL, place.constant, true);
 }
 
-/* Narrows; returns the instruction's index, so that its jump can be set when the place to go to is known; -1 on failure. */
+/* Narrows; returns the instruction's index, so that its jump can be set when the place to go to is known; -1 on
+ * failure. */
 static int emit_narrow(struct compiler *c, int from, int to, struct vector *by, enum test test)
 {
     struct instruction *narrow = emit(c, CODE_NARROW, from);
@@ -170,7 +171,8 @@ static int compile_constant(struct compiler *c, const struct expr *expr, struct 
     return 0;
 }
 
-static int compile_load(struct compiler *c, const struct expr *expr, enum opcode code, bool constant, struct vector **out)
+static int compile_load(struct compiler *c, const struct expr *expr, enum opcode code, bool constant,
+                        struct vector **out)
 {
     *out = new_register(c, type_form(expr->type.oid), constant, false);
     struct instruction *load = *out ? emit(c, code, ROWS_INPUT) : NULL;
@@ -266,7 +268,8 @@ static int compile_junction(struct compiler *c, const struct expr *expr, struct 
 
     *out = bool_register(c, place);
     if (rest < 0 || !narrows || !*out || compile(c, expr->args[0], place, &value) != 0 ||
-        emit_unary(c, CODE_RESET, place.rows, *out, NULL) != 0 || emit_unary(c, CODE_COPY, place.rows, *out, value) != 0)
+        emit_unary(c, CODE_RESET, place.rows, *out, NULL) != 0 || emit_unary(c, CODE_COPY, place.rows, *out,
+                                                                             value) != 0)
         return OP_FAILED;
     release(c, value);
     for (int i = 1; i < expr->arg_count; i++) {
@@ -453,7 +456,8 @@ static int compile_subquery(struct compiler *c, const struct expr *expr, struct 
     return 0;
 }
 
-static int compile_test(struct compiler *c, const struct expr *expr, struct place place, enum test test, struct vector **out)
+static int compile_test(struct compiler *c, const struct expr *expr, struct place place, enum test test,
+                        struct vector **out)
 {
     struct vector *value;
     if (compile(c, expr->args[0], place, &value) != 0 || !(*out = bool_register(c, place)) ||
@@ -502,7 +506,8 @@ static int compile(struct compiler *c, const struct expr *expr, struct place pla
     case EXPR_SUBQUERY: return compile_subquery(c, expr, place, out);
     case EXPR_COLUMN: case EXPR_AGGREGATE: case EXPR_SERIES: case EXPR_DEFAULT: break;
     }
-    return op_fail_at(c->op, expr->position, "XX000", "expression of kind %d cannot be computed row by row", (int)expr->kind);
+    return op_fail_at(c->op, expr->position, "XX000", "expression of kind %d cannot be computed row by row",
+                      (int)expr->kind);
 }
 
 /* Conditions of a conjunction, however it is nested, one after the other on what the earlier ones have left. */

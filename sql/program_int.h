@@ -1,9 +1,10 @@
 /*
  * program_int.h -- the compiled form of an expression.
  *
- * A program is a list of instructions over registers (vectors) and row sets.  Instructions run one after the other, each for all
- * rows of its row set; the only jumps go forward, over a part whose row set has turned out empty.  That is how CASE, AND, OR and
- * COALESCE are lazy: what must not be computed for a row is computed with a row set that lacks it.
+ * A program is a list of instructions over registers (vectors) and row sets.  Instructions run one after the other,
+ * each for all rows of its row set; the only jumps go forward, over a part whose row set has turned out empty.  That
+ * is how CASE, AND, OR and COALESCE are lazy: what must not be computed for a row is computed with a row set that
+ * lacks it.
  *
  *      CASE WHEN a > 0 THEN 10 / a ELSE 0 END
  *
@@ -15,10 +16,11 @@
  *   L: narrow  rows 2 <- rows 2 where v2 is not true, or jump to the end
  *      copy    v4 <- 0                     rows 2
  *
- * P1  Within a part the current row set is not empty.  So an instruction whose arguments are all constant runs once, for row 0
- *     (ROWS_ONE), into a constant register.
+ * P1  Within a part the current row set is not empty.  So an instruction whose arguments are all constant runs once,
+ *     for row 0 (ROWS_ONE), into a constant register.
  * P2  A register's has_nulls and null bytes are right for the rows it was computed for, and mean nothing for others.
- * P3  Registers are reused as soon as their value has been consumed, never between an instruction's input and its output.
+ * P3  Registers are reused as soon as their value has been consumed, never between an instruction's input and its
+ *     output.
  */
 #ifndef ISOLDE_SQL_PROGRAM_INT_H
 #define ISOLDE_SQL_PROGRAM_INT_H
@@ -86,7 +88,7 @@ struct code {
 struct program {
     const struct expr *expr;
     struct code value;          /* computes `result` */
-    struct code filter;         /* narrows ROWS_INPUT by each condition of a conjunction in turn; boolean programs only */
+    struct code filter;         /* narrows ROWS_INPUT by each condition of a conjunction; boolean programs only */
     struct vector *result;
     struct row_set *rows;
     int rows_count, rows_capacity;
@@ -94,6 +96,7 @@ struct program {
     struct program_hooks hooks;
 };
 
-int program__execute(struct eval_env *env, struct program *program, const struct code *code, const struct batch *input) MUST_CHECK;
+int program__execute(struct eval_env *env, struct program *program, const struct code *code,
+                     const struct batch *input) MUST_CHECK;
 
 #endif

@@ -1,9 +1,9 @@
 /*
  * type.c -- which types exist, and what each of them is called.
  *
- * A type has three faces.  To SQL it is a name ("integer", or one of PostgreSQL's own: "int4").  To the catalog it is an object id
- * and a modifier.  To the executor it is a form: how its values stand in a vector (type.h).  Several types share a form, so
- * most kernels are written once per form.
+ * A type has three faces.  To SQL it is a name ("integer", or one of PostgreSQL's own: "int4").  To the catalog it is
+ * an object id and a modifier.  To the executor it is a form: how its values stand in a vector (type.h).  Several
+ * types share a form, so most kernels are written once per form.
  *
  * Here are the first two faces, and order and hash of single values; type_text.c has values as text.
  */
@@ -46,11 +46,12 @@ static const struct {
 
 /* What PostgreSQL has and Isolde has not. */
 static const char *const foreign[] = {
-    "abstime", "aclitem", "bit", "bit varying", "box", "bpchar", "bytea", "char", "character", "cid", "cidr", "circle", "cstring",
-    "daterange", "inet", "int4range", "int8range", "interval", "json", "jsonb", "jsonpath", "line", "lseg", "macaddr", "macaddr8",
-    "money", "name", "national character", "nchar", "numrange", "path", "pg_lsn", "point", "polygon", "regclass", "regproc",
-    "regtype", "tid", "time", "time with time zone", "time without time zone", "timetz", "tsquery", "tsrange", "tstzrange",
-    "tsvector", "uuid", "varbit", "xid", "xml", "bigserial", "serial", "smallserial", "serial4", "serial8", "serial2",
+    "abstime", "aclitem", "bit", "bit varying", "box", "bpchar", "bytea", "char", "character", "cid", "cidr",
+    "circle", "cstring", "daterange", "inet", "int4range", "int8range", "interval", "json", "jsonb", "jsonpath",
+    "line", "lseg", "macaddr", "macaddr8", "money", "name", "national character", "nchar", "numrange", "path",
+    "pg_lsn", "point", "polygon", "regclass", "regproc", "regtype", "tid", "time", "time with time zone",
+    "time without time zone", "timetz", "tsquery", "tsrange", "tstzrange", "tsvector", "uuid", "varbit", "xid",
+    "xml", "bigserial", "serial", "smallserial", "serial4", "serial8", "serial2",
 };
 
 const struct type_info *type_info(Oid oid)

@@ -23,7 +23,7 @@ enum type_oid {
 /* How values of a type stand in a vector. */
 enum type_form {
     FORM_BOOL,      /* uint8_t 0 or 1 */
-    FORM_INT64,     /* smallint, integer, bigint, oid; date (days since 2000-01-01); timestamp(tz) (us since 2000-01-01) */
+    FORM_INT64,     /* smallint, integer, bigint, oid; date (days) and timestamp(tz) (us) since 2000-01-01 */
     FORM_DOUBLE,    /* real (rounded to float), double precision */
     FORM_BYTES,     /* struct bytes: text, varchar, char(n), unknown, numeric (numeric.h's packed form) */
 };
@@ -65,9 +65,11 @@ bool type_is_foreign(const char *name);
 const char *type_format(struct arena *arena, struct sql_type type);
 static inline enum type_form type_form(Oid oid) { return type_info(oid)->form; }
 
-/* Text in and out, as PostgreSQL's input and output functions; 22P02, 22003, 22007, 22008 and 22001 as there.  Bytes live in the arena.
- * type_parse applies the modifier too (varchar length, numeric scale) as an assignment would. */
-int type_parse(struct op *op, struct sql_type type, struct bytes text, struct arena *arena, struct datum *value) MUST_CHECK;
+/* Text in and out, as PostgreSQL's input and output functions; 22P02, 22003, 22007, 22008 and 22001 as there.
+ * Bytes live in the arena. type_parse applies the modifier too (varchar length, numeric scale) as an assignment
+ * would. */
+int type_parse(struct op *op, struct sql_type type, struct bytes text, struct arena *arena,
+               struct datum *value) MUST_CHECK;
 int type_print(struct op *op, struct sql_type type, const struct datum *value, struct arena *arena, struct bytes *text)
     MUST_CHECK;
 /* Order of two non-null values of one type, as ORDER BY's: < 0, 0, > 0. */

@@ -28,6 +28,7 @@ double type__strtod(struct bytes text);
 int64_t type__characters(struct bytes text);
 size_t type__character_offset(struct bytes text, int64_t n);
 /* varchar(n): cuts what is too long when explicit or when only spaces are lost, else 22001. */
-int type__fit_varchar(struct op *op, struct bytes text, int32_t modifier, bool explicit_cast, struct bytes *out) MUST_CHECK;
+int type__fit_varchar(struct op *op, struct bytes text, int32_t modifier, bool explicit_cast,
+                      struct bytes *out) MUST_CHECK;
 
 #endif

@@ -1,9 +1,10 @@
 /*
  * type_number.c -- machine numbers as text.
  *
- * A double is printed with the fewest digits that read back as the same double.  Fifteen digits always survive the way
- * decimal -> double -> decimal, so if the value rounded to fifteen reads back, its digits without zeros at the end are the shortest; else
- * sixteen are tried, and seventeen always suffice.  Denormals have fewer bits, and are tried from one digit up.
+ * A double is printed with the fewest digits that read back as the same double.  Fifteen digits always survive the
+ * way decimal -> double -> decimal, so if the value rounded to fifteen reads back, its digits without zeros at the
+ * end are the shortest; else sixteen are tried, and seventeen always suffice.  Denormals have fewer bits, and are
+ * tried from one digit up.
  *
  * The host program may have set a locale with a decimal comma: what printf writes is taken apart and put together again
  * with a point, and reading goes through the "C" locale by name.
@@ -234,8 +235,8 @@ static bool reads_back(const struct decimal_digits *d, double value, bool float4
     return float4 ? read_float(text, NULL) == (float)value : read_double(text, NULL) == value;
 }
 
-/* Whether the digits stand for the exact middle between the value and a neighbour: such a text reads back only by the rule for
- * ties, and is not taken.  (A middle has one bit more than a double, so long double holds it.) */
+/* Whether the digits stand for the exact middle between the value and a neighbour: such a text reads back only by
+ * the rule for ties, and is not taken.  (A middle has one bit more than a double, so long double holds it.) */
 static bool is_tie(const struct decimal_digits *d, double value, bool float4)
 {
     char text[48], exact[64];

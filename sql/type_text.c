@@ -75,7 +75,8 @@ int type_parse(struct op *op, struct sql_type type, struct bytes text, struct ar
         return 0;
     }
     default:
-        return op_fail(op, "0A000", "cannot accept a value of type %s", type_info(type.oid) ? type_info(type.oid)->name : "???");
+        return op_fail(op, "0A000", "cannot accept a value of type %s",
+                       type_info(type.oid) ? type_info(type.oid)->name : "???");
     }
 }
 
@@ -111,6 +112,7 @@ int type_print(struct op *op, struct sql_type type, const struct datum *value, s
         *text = value->s;
         return 0;
     default:
-        return op_fail(op, "0A000", "cannot display a value of type %s", type_info(type.oid) ? type_info(type.oid)->name : "???");
+        return op_fail(op, "0A000", "cannot display a value of type %s",
+                       type_info(type.oid) ? type_info(type.oid)->name : "???");
     }
 }

@@ -1,9 +1,9 @@
 /*
  * vector.h -- batches of rows as typed columns: what operators hand up.
  *
- * A batch has up to BATCH_ROWS rows in vectors, one per column, and optionally a selection: the indexes of the rows that
- * are still in.  A vector is owned by whoever filled it; its contents are valid until that operator is asked for its
- * next batch.
+ * A batch has up to BATCH_ROWS rows in vectors, one per column, and optionally a selection: the indexes of the rows
+ * that are still in.  A vector is owned by whoever filled it; its contents are valid until that operator is asked for
+ * its next batch.
  */
 #ifndef ISOLDE_SQL_VECTOR_H
 #define ISOLDE_SQL_VECTOR_H
@@ -37,8 +37,10 @@ struct batch {
 /* Vectors with room for BATCH_ROWS entries, in the arena. */
 int vector_init(struct op *op, struct arena *arena, enum type_form form, struct vector *vector) MUST_CHECK;
 /* The same with room for `rows` entries (1 for constant vectors). */
-int vector_init_rows(struct op *op, struct arena *arena, enum type_form form, int rows, struct vector *vector) MUST_CHECK;
-int batch_init(struct op *op, struct arena *arena, int columns, const enum type_form *forms, struct batch *batch) MUST_CHECK;
+int vector_init_rows(struct op *op, struct arena *arena, enum type_form form, int rows,
+                     struct vector *vector) MUST_CHECK;
+int batch_init(struct op *op, struct arena *arena, int columns, const enum type_form *forms,
+               struct batch *batch) MUST_CHECK;
 
 static inline bool vector_is_null(const struct vector *vector, int row)
 {

@@ -1,5 +1,6 @@
 /*
- * Functions, operators and casts, held to what a real PostgreSQL answered (expressions.tsv, written by record-expressions).
+ * Functions, operators and casts, held to what a real PostgreSQL answered (expressions.tsv, written by
+ * record-expressions).
  *
  * Each line is computed in four ways: from constants, from columns with nulls in between, through a selection, and with
  * constants and columns mixed; all must give PostgreSQL's answer.
@@ -161,7 +162,8 @@ static const char *compute_constant(struct op *op, const struct expr *expr)
     return text ? text : describe_error(op);
 }
 
-/* Columns with the arguments in even rows and nulls in odd ones (or nothing there, when only the selected rows count). */
+/* Columns with the arguments in even rows and nulls in odd ones (or nothing there, when only the selected rows
+ * count). */
 static int fill(struct op *op, struct expr *const *constants, int count, bool with_nulls, struct batch *batch)
 {
     enum type_form forms[FIELDS_MAX];
@@ -227,8 +229,8 @@ static const char *compute(struct op *op, const struct line *line, enum way way)
             return "unknown type";
         constants[i] = make(&op->arena, EXPR_CONST, type, 0);
         constants[i]->value.null = strcmp(text, "\\N") == 0;
-        if (!constants[i]->value.null && type_parse(op, type, (struct bytes){ (const uint8_t *)text, strlen(text) }, &op->arena,
-                                                    &constants[i]->value) != 0)
+        if (!constants[i]->value.null && type_parse(op, type, (struct bytes){ (const uint8_t *)text, strlen(text) },
+                                                    &op->arena, &constants[i]->value) != 0)
             return describe_error(op);
         args[i] = constants[i];
         if (way != CONSTANTS && !(way == FIRST_CONSTANT && i == 0) && !(way == LAST_CONSTANT && i == count - 1)) {
@@ -342,7 +344,8 @@ static void expressions_have_the_values_of_postgresql(void **state)
                 fprintf(stderr, "%s", line.fields[0]);
                 for (int i = 1; i < line.count; i++)
                     fprintf(stderr, " %s", line.fields[i]);
-                fprintf(stderr, " (way %d)\n    PostgreSQL %s\n    here       %s\n", (int)way, line.answer, got ? got : "?");
+                fprintf(stderr, " (way %d)\n    PostgreSQL %s\n    here       %s\n", (int)way, line.answer,
+                        got ? got : "?");
                 way = WAYS;
             }
             op_reset(&op);
@@ -358,7 +361,8 @@ static void expressions_have_the_values_of_postgresql(void **state)
 /* func_candidates searches by halves. */
 static void functions_are_found_by_every_name(void **state)
 {
-    static const char *const names[] = { "!~~", "%", "*", "+", "-", "||", "~~*", "abs", "now", "version", "upper", "@" };
+    static const char *const names[] = { "!~~", "%", "*", "+", "-", "||", "~~*", "abs", "now", "version", "upper",
+                                         "@" };
     int count;
     for (size_t i = 0; i < COUNT_OF(names); i++)
         assert_non_null(func_candidates(names[i], &count));

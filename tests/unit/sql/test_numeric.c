@@ -1,5 +1,6 @@
 /*
- * Decimals: random arithmetic against 128-bit integers and against the laws that hold for numbers of any size; keys; sums.
+ * Decimals: random arithmetic against 128-bit integers and against the laws that hold for numbers of any size; keys;
+ * sums.
  *
  * SEED= and COUNT= repeat a run.
  */
@@ -72,12 +73,16 @@ static void integers_agree_with_128_bits(void **state)
         int64_t a = random_int(), b = random_int(), back;
         struct bytes x = of_int(a), y = of_int(b);
         assert_int_equal(numeric_compare(COMPUTE(numeric_add, x, y), COMPUTE(numeric_from_int128, (__int128)a + b)), 0);
-        assert_int_equal(numeric_compare(COMPUTE(numeric_subtract, x, y), COMPUTE(numeric_from_int128, (__int128)a - b)), 0);
-        assert_int_equal(numeric_compare(COMPUTE(numeric_multiply, x, y), COMPUTE(numeric_from_int128, (__int128)a * b)), 0);
+        assert_int_equal(numeric_compare(COMPUTE(numeric_subtract, x, y),
+                                         COMPUTE(numeric_from_int128, (__int128)a - b)), 0);
+        assert_int_equal(numeric_compare(COMPUTE(numeric_multiply, x, y),
+                                         COMPUTE(numeric_from_int128, (__int128)a * b)), 0);
         assert_int_equal(numeric_compare(x, y), (a > b) - (a < b));
         if (b) {
-            assert_int_equal(numeric_compare(COMPUTE(numeric_divide_integer, x, y), COMPUTE(numeric_from_int128, (__int128)a / b)), 0);
-            assert_int_equal(numeric_compare(COMPUTE(numeric_modulo, x, y), COMPUTE(numeric_from_int128, (__int128)a % b)), 0);
+            assert_int_equal(numeric_compare(COMPUTE(numeric_divide_integer, x, y),
+                                             COMPUTE(numeric_from_int128, (__int128)a / b)), 0);
+            assert_int_equal(numeric_compare(COMPUTE(numeric_modulo, x, y),
+                                             COMPUTE(numeric_from_int128, (__int128)a % b)), 0);
         }
         assert_true(numeric_to_int64(x, &back));
         assert_true(back == a);
@@ -108,7 +113,8 @@ static void large_numbers_keep_the_laws_of_arithmetic(void **state)
             struct bytes q = COMPUTE(numeric_divide, a, b);
             struct numeric_view view;
             numeric_view(q, &view);
-            struct bytes error = COMPUTE(numeric_absolute, COMPUTE(numeric_subtract, a, COMPUTE(numeric_multiply, q, b)));
+            struct bytes error = COMPUTE(numeric_absolute, COMPUTE(numeric_subtract, a,
+                                                                   COMPUTE(numeric_multiply, q, b)));
             char unit[64];
             snprintf(unit, sizeof unit, "0.5e-%d", view.scale);
             struct bytes bound = COMPUTE(numeric_multiply, COMPUTE(numeric_absolute, b), parse(unit));
@@ -123,7 +129,8 @@ static void rounding_lies_within_half_a_unit(void **state)
     for (uint64_t i = 0; i < count; i++) {
         struct bytes a = random_number(40);
         int scale = (int)rng_below(&rng, 60) - 30;
-        struct bytes rounded = COMPUTE(numeric_round, a, scale, NUMERIC_HALF_AWAY), cut = COMPUTE(numeric_round, a, scale, NUMERIC_TRUNCATE);
+        struct bytes rounded = COMPUTE(numeric_round, a, scale, NUMERIC_HALF_AWAY);
+        struct bytes cut = COMPUTE(numeric_round, a, scale, NUMERIC_TRUNCATE);
         char half[64];
         snprintf(half, sizeof half, "5e%d", -scale - 1);
         struct bytes distance = COMPUTE(numeric_absolute, COMPUTE(numeric_subtract, a, rounded));
@@ -198,7 +205,8 @@ static void long_sums_equal_single_additions(void **state)
 
 static void malformed_bytes_are_recognized(void **state)
 {
-    static const uint8_t odd[] = { 0, 0, 0, 0, 1 }, leading_zero[] = { 0, 0, 0, 0, 0, 0, 0, 0 }, minus_zero[] = { 0, 0x40, 0, 0 };
+    static const uint8_t odd[] = { 0, 0, 0, 0, 1 }, leading_zero[] = { 0, 0, 0, 0, 0, 0, 0, 0 };
+    static const uint8_t minus_zero[] = { 0, 0x40, 0, 0 };
     static const uint8_t limb_too_large[] = { 0, 0, 0, 0, 0, 0xca, 0x9a, 0x3b };
     assert_false(numeric_is_valid((struct bytes){ odd, sizeof odd }));
     assert_false(numeric_is_valid((struct bytes){ odd, 2 }));

@@ -50,7 +50,8 @@ static struct expr *constant(struct sql_type type, const char *text)
     struct expr *expr = node(EXPR_CONST, type, 0);
     expr->value.null = text == NULL;
     if (text)
-        assert_int_equal(type_parse(&op, type, (struct bytes){ (const uint8_t *)text, strlen(text) }, &arena, &expr->value), 0);
+        assert_int_equal(type_parse(&op, type, (struct bytes){ (const uint8_t *)text, strlen(text) }, &arena,
+                                    &expr->value), 0);
     return expr;
 }
 
@@ -149,8 +150,8 @@ static void case_does_not_compute_what_is_not_chosen(void **state)
     struct expr *quotient = binary("/", integer("100"), a);
     assert_string_equal(run(quotient, &batch), "division by zero");
     op_clear_error(&op);
-    struct expr *guarded = node(EXPR_CASE, INT4, 5, binary("=", a, integer("0")), integer("-1"), binary(">", a, integer("4")),
-                                binary("+", a, slot(INT4, 1)), quotient);
+    struct expr *guarded = node(EXPR_CASE, INT4, 5, binary("=", a, integer("0")), integer("-1"),
+                                binary(">", a, integer("4")), binary("+", a, slot(INT4, 1)), quotient);
     assert_string_equal(run(guarded, &batch), "-1 100 50 - 25 55 66 -");
     uint16_t selection[] = { 1, 3, 6 };
     batch.selection = selection;
@@ -206,10 +207,12 @@ static void logic_has_three_values(void **state)
         assert_string_equal(value(distinct), i / 3 == i % 3 ? "f" : "t");
     }
     static const char *const tests[][3] = { { "f", "f", "t" }, { "t", "t", "f" }, { "t", "f", "f" }, { "f", "t", "t" },
-                                            { "f", "t", "f" }, { "t", "f", "t" }, { "f", "f", "t" }, { "t", "t", "f" } };
+                                            { "f", "t", "f" }, { "t", "f", "t" }, { "f", "f", "t" }, { "t", "t",
+                                                                                                       "f" } };
     for (int kind = EXPR_IS_NULL; kind <= EXPR_IS_NOT_UNKNOWN; kind++)
         for (int i = 0; i < 3; i++)
-            assert_string_equal(value(node((enum expr_kind)kind, BOOL, 1, constant(BOOL, values[i]))), tests[kind - EXPR_IS_NULL][i]);
+            assert_string_equal(value(node((enum expr_kind)kind, BOOL, 1, constant(BOOL, values[i]))),
+                                tests[kind - EXPR_IS_NULL][i]);
     assert_string_equal(value(node(EXPR_NOT, BOOL, 1, constant(BOOL, NULL))), "-");
 }
 
@@ -238,7 +241,8 @@ static void greatest_ignores_nulls_and_nullif_makes_them(void **state)
     struct expr *a = slot(INT4, 0);
     assert_string_equal(run(node(EXPR_GREATEST, INT4, 2, a, integer("4")), &batch), "4 4 4 4 4 5 6 4");
     assert_string_equal(run(node(EXPR_LEAST, INT4, 2, integer("4"), a), &batch), "0 1 2 4 4 4 4 4");
-    assert_string_equal(run(with_equal(node(EXPR_NULLIF, INT4, 2, a, integer("4")), TYPE_INT4), &batch), "0 1 2 - - 5 6 -");
+    assert_string_equal(run(with_equal(node(EXPR_NULLIF, INT4, 2, a, integer("4")), TYPE_INT4), &batch),
+                        "0 1 2 - - 5 6 -");
 }
 
 static void filter_narrows_by_each_condition(void **state)
@@ -297,10 +301,11 @@ static void expressions_print_as_explain_does(void **state)
 {
     struct expr *a = slot(INT4, 0), *b = slot(TEXT, 1);
     assert_string_equal(printed(node(EXPR_AND, BOOL, 2, binary(">", binary("+", a, integer("1")), integer("-2")),
-                                     node(EXPR_IS_NOT_NULL, BOOL, 1, b))), "(((a + 1) > '-2'::integer) AND (b IS NOT NULL))");
+                                     node(EXPR_IS_NOT_NULL, BOOL, 1,
+                                          b))), "(((a + 1) > '-2'::integer) AND (b IS NOT NULL))");
     assert_string_equal(printed(binary("~~", b, constant(TEXT, "it's%"))), "(b ~~ 'it''s%'::text)");
-    assert_string_equal(printed(with_equal(node(EXPR_IN, BOOL, 3, b, constant(TEXT, "x"), constant(TEXT, "a b")), TYPE_TEXT)),
-                        "(b = ANY ('{x,\"a b\"}'::text[]))");
+    assert_string_equal(printed(with_equal(node(EXPR_IN, BOOL, 3, b, constant(TEXT, "x"), constant(TEXT, "a b")),
+                                           TYPE_TEXT)), "(b = ANY ('{x,\"a b\"}'::text[]))");
     assert_string_equal(printed(constant((struct sql_type){ TYPE_NUMERIC, -1 }, "1.50")), "1.50");
     assert_string_equal(printed(constant((struct sql_type){ TYPE_INT8, -1 }, "5")), "'5'::bigint");
     assert_string_equal(printed(constant((struct sql_type){ TYPE_VARCHAR, 24 }, NULL)), "NULL::character varying(20)");
@@ -318,10 +323,12 @@ static void folding_computes_what_is_constant(void **state)
     struct expr *a = slot(INT4, 0), *sum = binary("+", a, binary("*", integer("6"), integer("7")));
     assert_int_equal(expr_fold(&op, &arena, &sum), 0);
     assert_string_equal(printed(sum), "(a + 42)");
-    struct expr *both = node(EXPR_AND, BOOL, 3, constant(BOOL, "t"), binary("=", a, integer("1")), binary("<", integer("1"), integer("2")));
+    struct expr *both = node(EXPR_AND, BOOL, 3, constant(BOOL, "t"), binary("=", a, integer("1")),
+                             binary("<", integer("1"), integer("2")));
     assert_int_equal(expr_fold(&op, &arena, &both), 0);
     assert_string_equal(printed(both), "(a = 1)");
-    struct expr *zero = node(EXPR_CASE, INT4, 3, binary("=", a, integer("1")), binary("/", integer("1"), integer("0")), a);
+    struct expr *zero = node(EXPR_CASE, INT4, 3, binary("=", a, integer("1")), binary("/", integer("1"), integer("0")),
+                             a);
     assert_int_equal(expr_fold(&op, &arena, &zero), 0);
     assert_string_equal(printed(zero), "CASE WHEN (a = 1) THEN (1 / 0) ELSE a END");
     assert_false(op_failed(&op));
