@@ -45,6 +45,12 @@ uint32_t node_head_of(const uint8_t *suffix, size_t len)
     return head;
 }
 
+/* What a slot keeps of its suffix. */
+static uint32_t slot_head(struct bytes suffix, size_t skip)
+{
+    return suffix.len > skip ? node_head_of(suffix.data + skip, suffix.len - skip) : 0;
+}
+
 /* ---- reading -------------------------------------------------------------------------------------- */
 
 static uint32_t heap_end(struct node node)
@@ -133,14 +139,19 @@ static const char *check_order(struct node node)
 {
     struct cell cell, before;
     bool leaf = node_is_leaf(node);
-    unsigned ghosts = 0;
+    unsigned ghosts = 0, first = leaf ? 0 : 1;
+    size_t skip = node_head(node)->skip;
     memset(&before, 0, sizeof before);
     for (unsigned i = 0; i < node_head(node)->slots && node_cell(node, i, &cell); i++) {
-        if (node_slots(node)[i].head != node_head_of(cell.suffix.data, cell.suffix.len))
+        if (node_slots(node)[i].head != slot_head(cell.suffix, skip))
             return "a slot keeps the first bytes of its key";
+        if (i >= first && cell.suffix.len < skip)
+            return "keys are no shorter than what they have in common";
+        if (i > first && memcmp(cell.suffix.data, before.suffix.data, skip) != 0)
+            return "keys begin with what they have in common";
         if (!leaf && (cell.child == 0 || (i == 0 && cell.suffix.len != 0)))
             return "an inner cell names a child, and the first one has no key";
-        if (i > (leaf ? 0 : 1) && bytes_compare(before.suffix, cell.suffix) >= 0)
+        if (i > first && bytes_compare(before.suffix, cell.suffix) >= 0)
             return "keys are in strictly ascending order";
         if (leaf && cell.flags & BTREE_OVERFLOW && cell.value.len != NODE_REFERENCE_BYTES)
             return "a reference to an overflow chain has 24 bytes";
@@ -229,7 +240,18 @@ static bool lower_bound(struct node node, unsigned from, struct bytes key, unsig
     if (key.len < prefix_len)
         return false;
     struct bytes suffix = {key.data + prefix_len, key.len - prefix_len};
-    uint32_t head = node_head_of(suffix.data, suffix.len);
+    size_t skip = node_head(node)->skip;
+    if (skip > 0 && from < count) {
+        if (!node_cell(node, from, &cell) || cell.suffix.len < skip)
+            return false;
+        int order = bytes_compare((struct bytes){suffix.data, suffix.len < skip ? suffix.len : skip},
+                                  (struct bytes){cell.suffix.data, skip});
+        if (order != 0) {
+            *slot = order < 0 ? from : count;
+            return true;
+        }
+    }
+    uint32_t head = slot_head(suffix, skip);
     from = first_head_from(slots, from, count, head);
     unsigned to = from;
     if (from < count && slots[from].head == head)
@@ -329,7 +351,7 @@ void node_format(struct node node, enum page_type type, unsigned level, TreeId t
     head->high_len = (uint16_t)high.len;
     head->flags = high.data == NULL ? NODE_NO_HIGH : 0;
     head->prefix_len = high.data == NULL ? 0 : (uint16_t)bytes_common(low, high);
-    head->zero = 0;
+    head->skip = head->zero = 0;
     head->heap = heap_end(node);
     if (low.len > 0)
         memcpy(node.data + node.usable - low.len, low.data, low.len);
@@ -378,15 +400,52 @@ static void give_heap(struct node node, uint32_t offset, uint32_t size)
         node_head(node)->garbage += size;
 }
 
+static void set_skip(struct node node, size_t skip)
+{
+    struct cell cell;
+    node_head(node)->skip = (uint16_t)skip;
+    for (unsigned i = 0; i < node_head(node)->slots; i++)
+        if (node_cell(node, i, &cell))
+            node_slots(node)[i].head = slot_head(cell.suffix, skip);
+}
+
+/* Makes the heads tell as much as they can: what first and last key have in common, all have. */
+static void choose_skip(struct node node)
+{
+    unsigned first = node_is_leaf(node) ? 0 : 1, slots = node_head(node)->slots;
+    struct cell low, high;
+    if (slots < first + 2 || !node_cell(node, first, &low) || !node_cell(node, slots - 1, &high))
+        return;
+    size_t skip = bytes_common(low.suffix, high.suffix);
+    if (skip != node_head(node)->skip)
+        set_skip(node, skip);
+}
+
+/* N6 for a suffix that is about to come in. */
+static void admit(struct node node, struct bytes suffix)
+{
+    unsigned first = node_is_leaf(node) ? 0 : 1;
+    struct cell cell;
+    if (node_head(node)->skip == 0)
+        return;
+    size_t common = node_head(node)->slots > first && node_cell(node, first, &cell) ? bytes_common(cell.suffix, suffix) : 0;
+    if (common < node_head(node)->skip)
+        set_skip(node, common);
+}
+
 static void open_slot(struct node node, unsigned slot, const uint8_t *cell, struct bytes suffix)
 {
     struct node_head *head = node_head(node);
     struct node_slot *slots = node_slots(node);
+    if (slot > 0 || node_is_leaf(node))
+        admit(node, suffix);
     memmove(&slots[slot + 1], &slots[slot], (head->slots - slot) * sizeof slots[0]);
     slots[slot].offset = (uint16_t)(cell - node.data);
     slots[slot].suffix_len = (uint16_t)suffix.len;
-    slots[slot].head = node_head_of(suffix.data, suffix.len);
+    slots[slot].head = slot_head(suffix, head->skip);
     head->slots++;
+    if (head->slots >= 8 && (head->slots & (head->slots - 1)) == 0)
+        choose_skip(node);      /* a page that grows by appends: now and then */
 }
 
 static void write_leaf_cell(uint8_t *at, struct bytes suffix, struct bytes value, uint8_t flags)
@@ -437,6 +496,7 @@ void node_replace(struct node node, unsigned slot, struct bytes value, uint8_t f
     /* While it has no cell the slot must not take part in a compaction. */
     struct node_slot *slots = node_slots(node);
     unsigned after = node_head(node)->slots - slot - 1u;
+    uint32_t kept_head = at->head;
     memmove(at, at + 1, after * sizeof *at);
     node_head(node)->slots--;
     uint8_t *fresh = take_heap(node, fixed + (uint32_t)value.len, 1);
@@ -444,7 +504,7 @@ void node_replace(struct node node, unsigned slot, struct bytes value, uint8_t f
     memmove(&slots[slot + 1], &slots[slot], after * sizeof *at);
     slots[slot].offset = (uint16_t)(fresh - node.data);
     slots[slot].suffix_len = (uint16_t)suffix_len;
-    slots[slot].head = node_head_of(suffix, suffix_len);
+    slots[slot].head = kept_head;
     node_head(node)->slots++;
 }
 
@@ -455,6 +515,7 @@ static void close_slots(struct node node, unsigned from, unsigned to)
     memmove(&slots[from], &slots[to], (head->slots - to) * sizeof slots[0]);
     head->slots = (uint16_t)(head->slots - (to - from));
     if (head->slots == 0) {
+        head->skip = 0;
         head->heap = heap_end(node);
         head->garbage = 0;
     }
@@ -548,6 +609,7 @@ void node_append(struct node node, struct node source, unsigned from, unsigned t
         }
         open_slot(node, slot, at, suffix);
     }
+    choose_skip(node);
 }
 
 void node_cut(struct node node, unsigned slot, struct bytes separator)

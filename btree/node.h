@@ -17,8 +17,8 @@
  *          | reserved tail of the page                                    |
  *          +--------------------------------------------------------------+
  *
- *      slot    offset of the cell u16 | length of the suffix u16 | head u32: first 4 bytes of the suffix as a big-endian
- *              number, padded with zeros
+ *      slot    offset of the cell u16 | length of the suffix u16 | head u32: 4 bytes of the suffix, from byte `skip` on, as
+ *              a big-endian number, padded with zeros
  *      cell    leaf: flags u8 | length of the value u16 | suffix | value
  *              inner: child u48 | suffix
  *
@@ -26,12 +26,16 @@
  * stored only once, in the low fence, and a slot's key is the prefix and its suffix.  Most comparisons of a search
  * are decided by the heads alone, within the slot array, without touching a cell.
  *
+ * A node at the right edge has no high fence and so no prefix, though its keys may have much in common: `skip` counts the
+ * bytes with which all suffixes begin.  The heads begin behind them, and a search compares them once.
+ *
  * Slot 0 of an inner node has an empty suffix and stands for the low fence: its child takes everything below slot 1.
  *
  * N1  Slots are in strictly ascending order of their keys (from slot 1 on in inner nodes).
  * N2  56 + 8 * slots <= heap <= usable - fences; each cell lies within [heap, usable - fences), and cells do not overlap.
  * N3  Live cells + garbage + free space + slots + heads + fences = usable.
  * N4  prefix_len is the length of what both fences have in common (0 without a high fence).
+ * N6  All suffixes (from slot 1 on in inner nodes) begin with the same `skip` bytes.
  * N5  A node has room for four of the largest cells, fences counted as such: so a node that is full can be split.
  */
 #ifndef ISOLDE_BTREE_NODE_H
@@ -51,7 +55,8 @@ struct node_head {
     uint32_t garbage;           /* dead bytes between heap and fences */
     uint16_t low_len, high_len, prefix_len;
     uint16_t flags;             /* NODE_NO_HIGH */
-    uint32_t zero;
+    uint16_t skip;
+    uint16_t zero;
 };
 
 struct node_slot {

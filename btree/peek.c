@@ -23,7 +23,7 @@ struct view {
     const uint8_t *data;
     uint32_t usable, heap, heap_end;
     unsigned slots;
-    size_t prefix_len;
+    size_t prefix_len, skip;
 };
 
 static uint16_t load_u16(const uint8_t *data, size_t offset)
@@ -60,6 +60,7 @@ static bool open_view(const struct page_peek *peek, uint32_t usable, TreeId tree
     view->slots = load_u16(data, offsetof(struct node_head, slots));
     view->heap = load_u32(data, offsetof(struct node_head, heap));
     view->prefix_len = load_u16(data, offsetof(struct node_head, prefix_len));
+    view->skip = load_u16(data, offsetof(struct node_head, skip));
     uint32_t fences = (uint32_t)load_u16(data, offsetof(struct node_head, low_len)) +
                       load_u16(data, offsetof(struct node_head, high_len));
     if (fences > usable)
@@ -95,7 +96,18 @@ static bool search(const struct view *view, struct bytes key, bool before, unsig
     if (key.len < view->prefix_len)
         return false;
     struct bytes suffix = {key.data + view->prefix_len, key.len - view->prefix_len};
-    uint32_t head = node_head_of(suffix.data, suffix.len), offset, len;
+    uint32_t head, offset, len;
+    if (view->skip > 0 && view->slots > 1) {
+        if (!cell_at(view, 1, &offset, &len) || len < view->skip)
+            return false;
+        int order = bytes_compare((struct bytes){suffix.data, suffix.len < view->skip ? suffix.len : view->skip},
+                                  (struct bytes){view->data + offset + NODE_INNER_CELL_BYTES, view->skip});
+        if (order != 0) {
+            *slot = order < 0 ? 0 : view->slots - 1;
+            return true;
+        }
+    }
+    head = suffix.len > view->skip ? node_head_of(suffix.data + view->skip, suffix.len - view->skip) : 0;
     unsigned from = first_head_from(view, 1, view->slots, head), to = from;
     if (from < view->slots && (uint32_t)(load_slot(view, from) >> 32) == head)
         to = head == UINT32_MAX ? view->slots : first_head_from(view, from, view->slots, head + 1);
