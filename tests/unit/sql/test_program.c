@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "sql/expr.h"
+#include "src/base/mem.h"
 
 /* ---- small builders ------------------------------------------------------------------------------- */
 
@@ -389,6 +390,46 @@ static void series_counts_in_both_directions(void **state)
     assert_string_equal(op.error.sqlstate, "22023");
 }
 
+/* ---- memory --------------------------------------------------------------------------------------- */
+
+/* Every allocation fails once: an error each time, and the right answer in the end. */
+static void exhausted_memory_is_an_error(void **state)
+{
+    static const struct sql_type numeric = { TYPE_NUMERIC, -1 };
+    struct expr *number = constant(numeric, "123456789.123456789123456789123456789123456789123456789");
+    struct expr *text = node(EXPR_FUNC, TEXT, 2, constant(TEXT, "abcdefgh"), integer("2000"));
+    text->func = find("repeat", TYPE_TEXT, TYPE_INT4);
+    struct expr *exprs[] = {
+        binary("/", binary("*", number, number), constant(numeric, "3")),
+        binary("||", text, text),
+        node(EXPR_CASE, INT4, 3, binary("=", integer("1"), integer("2")), integer("1"), integer("5")),
+        with_equal(node(EXPR_IN, BOOL, 4, integer("1"), integer("5"), integer("1"), integer("2")), TYPE_INT4),
+    };
+    for (size_t i = 0; i < COUNT_OF(exprs); i++) {
+        bool failed = true;
+        for (uint64_t n = 1; failed; n++) {
+            struct op fresh;
+            struct program *program;
+            struct datum datum;
+            const char *shown = NULL;
+            struct expr *copied;
+            op_init(&fresh);
+            struct eval_env env = { .op = &fresh, .arena = &fresh.arena };
+            mem_fail_at(n);
+            failed = !(copied = expr_copy(&fresh, &fresh.arena, exprs[i], NULL, NULL)) ||
+                     expr_fold(&fresh, &fresh.arena, &copied) != 0 ||
+                     !(shown = expr_print(&fresh, &fresh.arena, copied, NULL, NULL)) ||
+                     program_compile(&fresh, &fresh.arena, exprs[i], NULL, &program) != 0 ||
+                     program_value(&env, program, &datum) != 0;
+            mem_fail_at(0);
+            if (failed)
+                assert_string_equal(fresh.error.sqlstate, "53200");
+            op_end(&fresh);
+            assert_true(n < 10000);
+        }
+    }
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -400,6 +441,7 @@ int main(void)
         TEST(filter_narrows_by_each_condition), TEST(parameters_may_change_between_runs),
         TEST(expressions_print_as_explain_does), TEST(folding_computes_what_is_constant),
         TEST(copies_are_equal_and_can_replace_nodes), TEST(series_counts_in_both_directions),
+        TEST(exhausted_memory_is_an_error),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
