@@ -73,6 +73,17 @@ static uint32_t *limbs_for(struct op *op, uint32_t *fixed, int count)
     return count <= FIXED_LIMBS ? fixed : op_alloc(op, sizeof *fixed * (size_t)count);
 }
 
+/* Packs the draft, and gives back what was taken of the scratch memory since the mark. */
+static int finish(struct op *op, struct arena *arena, struct numeric_draft *draft, struct arena_mark mark,
+                  struct bytes *out)
+{
+    if (numeric__finish(op, arena, draft, out) != 0)
+        return OP_FAILED;
+    if (arena != &op->arena)
+        arena_release(&op->arena, mark);
+    return 0;
+}
+
 static int add_signed(struct op *op, struct arena *arena, struct bytes a, struct bytes b, bool negate_b,
                       struct bytes *out)
 {
@@ -89,6 +100,7 @@ static int add_signed(struct op *op, struct arena *arena, struct bytes a, struct
         return add_special(op, arena, x.kind, y.kind, out);
     struct numeric_draft draft = { .scale = larger(x.scale, y.scale), .weight = larger(x.weight, y.weight) + 1 };
     draft.count = draft.weight - smaller(x.weight - x.count, y.weight - y.count);
+    struct arena_mark mark = arena_mark(&op->arena);
     draft.limbs = limbs_for(op, fixed, draft.count);
     if (!draft.limbs)
         return OP_FAILED;
@@ -100,7 +112,7 @@ static int add_signed(struct op *op, struct arena *arena, struct bytes a, struct
         draft.negative = x.negative;
         combine(&x, &y, subtract, &draft);
     }
-    return numeric__finish(op, arena, &draft, out);
+    return finish(op, arena, &draft, mark, out);
 }
 
 int numeric_add(struct op *op, struct arena *arena, struct bytes a, struct bytes b, struct bytes *out)
@@ -178,6 +190,7 @@ int numeric_multiply(struct op *op, struct arena *arena, struct bytes a, struct 
         return multiply_special(op, arena, a, b, out);
     struct numeric_draft draft = { .negative = x.negative != y.negative, .scale = x.scale + y.scale,
                                    .weight = x.weight + y.weight + 1, .count = x.count + y.count };
+    struct arena_mark mark = arena_mark(&op->arena);
     draft.limbs = limbs_for(op, fixed, draft.count + 1);
     if (!draft.limbs)
         return OP_FAILED;
@@ -185,7 +198,7 @@ int numeric_multiply(struct op *op, struct arena *arena, struct bytes a, struct 
     multiply_limbs(&x, &y, draft.limbs);
     if (draft.scale > NUMERIC_SCALE_MAX)
         numeric__round(&draft, NUMERIC_SCALE_MAX, NUMERIC_HALF_AWAY);
-    return numeric__finish(op, arena, &draft, out);
+    return finish(op, arena, &draft, mark, out);
 }
 
 /* ---- quotients ------------------------------------------------------------------------------------ */
@@ -360,11 +373,7 @@ static int divide(struct op *op, struct arena *arena, struct bytes a, struct byt
     if (divide_magnitudes(op, &x, &y, scale, &draft) != 0)
         return OP_FAILED;
     numeric__round(&draft, scale, integer ? NUMERIC_TRUNCATE : NUMERIC_HALF_AWAY);
-    if (numeric__finish(op, arena, &draft, out) != 0)
-        return OP_FAILED;
-    if (arena != &op->arena)
-        arena_release(&op->arena, mark);
-    return 0;
+    return finish(op, arena, &draft, mark, out);
 }
 
 int numeric_divide(struct op *op, struct arena *arena, struct bytes a, struct bytes b, struct bytes *out)
