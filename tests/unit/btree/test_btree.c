@@ -3,12 +3,14 @@
  *
  * Pages are as small as they may be and the cache holds a few dozen, so that splits, merges and evictions happen all the time.
  */
+#include "src/base/mem.h"
 #include "tests/unit/btree/harness.h"
 
 enum { ROWS = 3000 };
 
 struct fixture {
     struct op op;
+    uint32_t page_size;
     struct vfs *vfs;
     struct store *store;
     struct btree *tree;
@@ -19,8 +21,9 @@ struct fixture {
 
 static struct store_options options_of(struct fixture *fixture)
 {
-    return (struct store_options){.vfs = fixture->vfs, .path = "test.db", .page_size = 4096, .cache_size = 64 * 4096,
-                                  .wal = {.segment_size = 1 << 16, .buffer_size = 1 << 16, .max_wal_size = 1 << 22},
+    return (struct store_options){.vfs = fixture->vfs, .path = "test.db", .page_size = fixture->page_size,
+                                  .cache_size = 64 * (uint64_t)fixture->page_size, .wal = {.segment_size = 16 * fixture->page_size, .buffer_size = 16 * fixture->page_size,
+                                          .max_wal_size = 1 << 22},
                                   .create = true, .no_background = true};
 }
 
@@ -37,15 +40,26 @@ static void open_store(struct fixture *fixture)
     OK(btree_open(op, fixture->store, fixture->tree_id, &fixture->tree));
 }
 
-static int set_up(void **state)
+static int set_up_with(void **state, uint32_t page_size)
 {
     struct fixture *fixture = calloc(1, sizeof *fixture);
+    fixture->page_size = page_size;
     op_init(&fixture->op);
     fixture->next_txn = 1;
     fixture->vfs = os_memory_vfs_new();
     open_store(fixture);
     *state = fixture;
     return 0;
+}
+
+static int set_up(void **state)
+{
+    return set_up_with(state, 4096);
+}
+
+static int set_up_largest_pages(void **state)
+{
+    return set_up_with(state, 65536);
 }
 
 static int tear_down(void **state)
@@ -363,6 +377,64 @@ static void undone_creation_leaves_no_tree(void **state)
     assert_int_equal(after.pages - after.free_pages, before.pages - before.free_pages);
 }
 
+/* What a program does in a database, each step of which may run out of memory. */
+static int broad_script(struct op *op, struct vfs *vfs)
+{
+    struct store_options options = {.vfs = vfs, .path = "test.db", .page_size = 4096, .cache_size = 64 * 4096,
+                                    .wal = {.segment_size = 1 << 16, .buffer_size = 1 << 16}, .create = true,
+                                    .no_background = true};
+    static uint8_t value[12000];
+    struct store *store;
+    struct btree *tree;
+    struct wal_chain chain = {.txn = 1};
+    TreeId id;
+    uint64_t freed, findings;
+    if (store_open(op, &options, &store) != OP_OK)
+        return OP_FAILED;
+    int result = btree_create(op, store, &chain, &id);
+    if (result == OP_OK)
+        result = btree_open(op, store, id, &tree);
+    for (uint32_t i = 0; result == OP_OK && i < 200; i++) {
+        uint8_t key[KEY_BYTES_MAX];
+        bool applied;
+        struct btree_change change = {.kind = BTREE_INSERT, .key = key_of(key, i * 7 % 200), .value = {value, i * 60}};
+        result = btree_change(op, tree, &chain, &change, &applied);
+    }
+    if (result == OP_OK)
+        result = store_rollback(op, store, &chain, 0);
+    if (result == OP_OK)
+        result = btree_free_graves(op, store, everyone_is_dead, NULL, &freed);
+    if (result == OP_OK)
+        result = store_checkpoint(op, store);
+    if (result == OP_OK)
+        result = store_check(op, store, print_finding, NULL, &findings);
+    if (result != OP_OK) {
+        store_abandon(store);
+        return OP_FAILED;
+    }
+    assert_int_equal(findings, 0);
+    return store_close(op, store);
+}
+
+static void every_failing_allocation_gives_an_error(void **state)
+{
+    uint64_t step = 1 + number_of_run("STEP", 0);
+    for (uint64_t n = 1;; n += step) {
+        struct op op;
+        struct vfs *vfs = os_memory_vfs_new();
+        op_init(&op);
+        mem_fail_at(n);
+        int result = broad_script(&op, vfs);
+        uint64_t made = mem_fail_at(0);
+        if (result != OP_OK)
+            assert_string_equal(op.error.sqlstate, "53200");
+        op_end(&op);
+        os_vfs_destroy(vfs);
+        if (result == OP_OK && made < n)
+            break;
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -372,6 +444,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(dropped_tree_gives_all_its_pages_back, set_up, tear_down),
         cmocka_unit_test_setup_teardown(undone_creation_leaves_no_tree, set_up, tear_down),
         cmocka_unit_test_setup_teardown(random_operations_agree_with_a_model, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(random_operations_agree_with_a_model, set_up_largest_pages, tear_down),
+        cmocka_unit_test_setup_teardown(keys_beyond_a_quarter_page_are_refused, set_up_largest_pages, tear_down),
+        cmocka_unit_test(every_failing_allocation_gives_an_error),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
