@@ -308,7 +308,7 @@ static void keys_beyond_a_quarter_page_are_refused(void **state)
 {
     struct fixture *fixture = *state;
     struct op *op = &fixture->op;
-    static uint8_t key[8192];    /* also the bytes of the values */
+    static uint8_t key[65536];   /* also the bytes of the values */
     bool applied;
     size_t most = btree_key_max(fixture->store);
     for (uint32_t i = 0; i < 200; i++) {
