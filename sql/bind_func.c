@@ -89,7 +89,7 @@ static int bind_args(struct binder *b, const struct ast_expr *ast, struct expr *
 }
 
 /* Index among the candidates, or an error. */
-static int choose(struct binder *b, const struct ast_expr *ast, struct expr *const *args, const struct candidate *candidates,
+static __attribute__((noinline)) int choose(struct binder *b, const struct ast_expr *ast, struct expr *const *args, const struct candidate *candidates,
                   int count, int *chosen)
 {
     Oid types[CALL_ARGS_MAX];
@@ -199,7 +199,7 @@ static int bind_aggregate_parts(struct binder *b, const struct ast_expr *ast, st
     return bind__condition(b, PLACE_FILTER, ast->call.filter, &expr->filter);
 }
 
-static int make_aggregate(struct binder *b, const struct ast_expr *ast, const struct aggregate *aggregate, struct expr **args,
+static __attribute__((noinline)) int make_aggregate(struct binder *b, const struct ast_expr *ast, const struct aggregate *aggregate, struct expr **args,
                           struct expr **result)
 {
     struct expr *expr = bind__node(b, EXPR_AGGREGATE, bind__type(aggregate->result), ast->position, ast->arg_count);
@@ -214,12 +214,29 @@ static int make_aggregate(struct binder *b, const struct ast_expr *ast, const st
     return OP_OK;
 }
 
+/* Kept out of the recursion through arguments, since it needs room on the stack. */
+static __attribute__((noinline)) int choose_aggregate(struct binder *b, const struct ast_expr *ast, struct expr *const *args,
+                                                      const struct aggregate *aggregates, int all,
+                                                      const struct aggregate **chosen)
+{
+    struct candidate candidates[CANDIDATES_MAX];
+    int count = 0, index;
+
+    for (int i = 0; i < all && count < CANDIDATES_MAX; i++)
+        if (aggregates[i].arg_count == ast->arg_count)
+            candidates[count++] = (struct candidate){ .item = &aggregates[i], .args = aggregates[i].args,
+                                                      .declared = ast->arg_count };
+    if (choose(b, ast, args, candidates, count, &index))
+        return OP_FAILED;
+    *chosen = candidates[index].item;
+    return OP_OK;
+}
+
 static int bind_aggregate(struct binder *b, const struct ast_expr *ast, const struct aggregate *aggregates, int all,
                           struct expr **result)
 {
-    struct candidate candidates[CANDIDATES_MAX];
+    const struct aggregate *chosen;
     struct expr **args;
-    int count = 0, chosen;
 
     if (bind_args(b, ast, &args))
         return OP_FAILED;
@@ -228,13 +245,9 @@ static int bind_aggregate(struct binder *b, const struct ast_expr *ast, const st
             if (aggregates[i].arg_count == 0)
                 return op_fail_at(b->op, ast->position, "42809", "%s(*) must be used to call a parameterless aggregate function",
                                   ast->call.name);
-    for (int i = 0; i < all && count < CANDIDATES_MAX; i++)
-        if (aggregates[i].arg_count == ast->arg_count)
-            candidates[count++] = (struct candidate){ .item = &aggregates[i], .args = aggregates[i].args,
-                                                      .arg_count = ast->arg_count, .declared = ast->arg_count };
-    if (choose(b, ast, args, candidates, count, &chosen))
+    if (choose_aggregate(b, ast, args, aggregates, all, &chosen))
         return OP_FAILED;
-    return make_aggregate(b, ast, candidates[chosen].item, args, result);
+    return make_aggregate(b, ast, chosen, args, result);
 }
 
 /* ---- functions ---- */
@@ -261,8 +274,19 @@ static int check_series(struct binder *b, const struct ast_expr *ast)
     return op_fail_at(b->op, ast->position, "0A000", "set-returning functions are not allowed in %s", clause_name(place));
 }
 
-static int make_call(struct binder *b, const struct ast_expr *ast, const struct func *func, const struct candidate *candidate,
-                     struct expr **args, struct expr **result)
+/* Types that a function declares; the last one is repeated when it takes any number. */
+static int declared_args(const struct func *func)
+{
+    int declared = func->arg_count;
+
+    if (declared < 0)
+        for (declared = 0; declared < FUNC_ARGS_MAX && func->args[declared]; declared++)
+            ;
+    return declared;
+}
+
+static __attribute__((noinline)) int make_call(struct binder *b, const struct ast_expr *ast, const struct func *func, struct expr **args,
+                     struct expr **result)
 {
     enum expr_kind kind = func->set_returning ? EXPR_SERIES : EXPR_FUNC;
     struct expr *expr = bind__node(b, kind, bind__type(func->result), ast->position, ast->arg_count);
@@ -270,8 +294,9 @@ static int make_call(struct binder *b, const struct ast_expr *ast, const struct 
     if (!expr || check_not_aggregate(b, ast) || (func->set_returning && check_series(b, ast)))
         return OP_FAILED;
     expr->func = func;
+    int declared = declared_args(func);
     for (int i = 0; i < ast->arg_count; i++) {
-        Oid wanted = candidate->args[i < candidate->declared ? i : candidate->declared - 1];
+        Oid wanted = func->args[i < declared ? i : declared - 1];
         if (bind__coerce(b, args[i], bind__type(wanted), CAST_IMPLICIT, &expr->args[i]))
             return OP_FAILED;
         if (args[i]->position && args[i]->position < expr->position)
@@ -287,14 +312,9 @@ static int list_candidates(const struct func *funcs, int all, int arg_count, str
     int count = 0;
 
     for (int i = 0; i < all && count < CANDIDATES_MAX; i++) {
-        int declared = funcs[i].arg_count;
-        if (declared < 0)
-            for (declared = 0; declared < FUNC_ARGS_MAX && funcs[i].args[declared]; declared++)
-                ;
-        bool variadic = funcs[i].arg_count < 0;
-        if (variadic ? arg_count >= declared : arg_count == declared)
-            candidates[count++] = (struct candidate){ .item = &funcs[i], .args = funcs[i].args, .arg_count = arg_count,
-                                                      .variadic = variadic, .declared = declared };
+        int declared = declared_args(&funcs[i]);
+        if (funcs[i].arg_count < 0 ? arg_count >= declared : arg_count == declared)
+            candidates[count++] = (struct candidate){ .item = &funcs[i], .args = funcs[i].args, .declared = declared };
     }
     return count;
 }
@@ -307,22 +327,35 @@ static const struct type_info *type_as_function(const struct ast_expr *ast)
     return info && strcmp(info->pg_name, ast->call.name) == 0 ? info : NULL;
 }
 
-static int bind_function(struct binder *b, const struct ast_expr *ast, struct expr **result)
+/* *chosen = NULL: the name is a type's, and the call a cast to it. */
+static __attribute__((noinline)) int choose_function(struct binder *b, const struct ast_expr *ast, struct expr *const *args,
+                                                     const struct type_info *type, const struct func **chosen)
 {
     struct candidate candidates[CANDIDATES_MAX];
-    const struct type_info *type = type_as_function(ast);
-    struct expr **args;
-    int all, chosen;
+    int all, index;
     const struct func *funcs = func_candidates(ast->call.name, &all);
-
-    if (bind_args(b, ast, &args))
-        return OP_FAILED;
     int count = list_candidates(funcs, all, ast->arg_count, candidates);
+
+    *chosen = NULL;
     if (count == 0 && type && bind__can_coerce(args[0]->type.oid, type->oid, CAST_EXPLICIT))
-        return bind__cast(b, args[0], bind__type(type->oid), ast->position, result);
-    if (choose(b, ast, args, candidates, count, &chosen))
+        return OP_OK;
+    if (choose(b, ast, args, candidates, count, &index))
         return OP_FAILED;
-    return make_call(b, ast, candidates[chosen].item, &candidates[chosen], args, result);
+    *chosen = candidates[index].item;
+    return OP_OK;
+}
+
+static int bind_function(struct binder *b, const struct ast_expr *ast, struct expr **result)
+{
+    const struct type_info *type = type_as_function(ast);
+    const struct func *chosen;
+    struct expr **args;
+
+    if (bind_args(b, ast, &args) || choose_function(b, ast, args, type, &chosen))
+        return OP_FAILED;
+    if (!chosen)
+        return bind__cast(b, args[0], bind__type(type->oid), ast->position, result);
+    return make_call(b, ast, chosen, args, result);
 }
 
 int bind__call(struct binder *b, const struct ast_expr *ast, struct expr **result)

@@ -96,9 +96,7 @@ const char *bind__type_name(Oid oid);
 struct candidate {
     const void *item;
     const Oid *args;
-    int arg_count;              /* of the call; a variadic one has been widened */
-    bool variadic;
-    int declared;               /* arguments in args */
+    int declared;               /* types in args; the last one is repeated for a call with more */
 };
 /* The best of the candidates by PostgreSQL's rules: its index, -1 none fits, -2 several fit equally. */
 int resolve__choose(const struct candidate *candidates, int count, const Oid *types, int arg_count);

@@ -216,7 +216,7 @@ static int fail_operator(struct binder *b, const char *name, const struct expr *
     return OP_FAILED;
 }
 
-int bind__operator(struct binder *b, const char *name, struct expr *left, struct expr *right, int position,
+__attribute__((noinline)) int bind__operator(struct binder *b, const char *name, struct expr *left, struct expr *right, int position,
                    const struct func **func)
 {
     struct candidate candidates[CANDIDATES_MAX];
@@ -226,8 +226,7 @@ int bind__operator(struct binder *b, const char *name, struct expr *left, struct
 
     for (int i = 0; i < all && count < CANDIDATES_MAX; i++)
         if (funcs[i].arg_count == arg_count)
-            candidates[count++] = (struct candidate){ .item = &funcs[i], .args = funcs[i].args, .arg_count = arg_count,
-                                                      .declared = arg_count };
+            candidates[count++] = (struct candidate){ .item = &funcs[i], .args = funcs[i].args, .declared = arg_count };
     /* one unknown side: first as if it had the type of the other */
     if (left && (types[0] == TYPE_UNKNOWN) != (types[1] == TYPE_UNKNOWN)) {
         Oid known = types[0] == TYPE_UNKNOWN ? types[1] : types[0];
