@@ -90,6 +90,7 @@ struct ast_expr {
     enum ast_expr_kind kind;
     int position;
     bool negated;                   /* NOT of TEST, DISTINCT, BETWEEN, LIKE, IN */
+    int clause_position;            /* a condition of CASE: where its WHEN stands */
     struct ast_expr *next;          /* in the list that this is part of */
     struct ast_expr *left, *right;
     struct ast_expr *args;

@@ -369,8 +369,7 @@ static int bind_subselect(struct binder *b, const struct ast_expr *ast, bool one
     if (bind__select(b, ast->select, true, query))
         return OP_FAILED;
     if (one_column && bind__visible_targets(*query) != 1)
-        return op_fail_at(b->op, ast->position, "42601", bind__visible_targets(*query) ? "subquery must return only one column"
-                          : "subquery must return a column");
+        return op_fail_at(b->op, ast->position, "42601", "subquery must return only one column");
     return OP_OK;
 }
 
@@ -428,7 +427,7 @@ static int bind_case_conditions(struct binder *b, const struct ast_expr *ast, st
     for (const struct ast_expr *when = ast->args; when; when = when->next->next, i += 2) {
         if (bind__expr(b, when, &expr->args[i]))
             return OP_FAILED;
-        if (subject && bind__operation(b, "=", subject, expr->args[i], when->position, &expr->args[i]))
+        if (subject && bind__operation(b, "=", subject, expr->args[i], when->clause_position, &expr->args[i]))
             return OP_FAILED;
         if (bind__boolean(b, expr->args[i], "CASE/WHEN", &expr->args[i]) || bind__expr(b, when->next, &expr->args[i + 1]))
             return OP_FAILED;

@@ -212,18 +212,12 @@ values(A) ::= VALUES(T) rows(L). {
 rows(A) ::= row(R). { LIST_ONE(A, R); }
 rows(A) ::= rows(L) COMMA row(R). { A = L; LIST_ADD(A, R); }
 %type row {struct ast_row *}
-row(A) ::= LP(T) value_list(L) RP. {
+row(A) ::= LP(T) expr_list(L) RP. {
     A = PARSE_NEW(p, ast_row);
     A->position = T.position;
     A->values = L.first;
     A->count = L.count;
 }
-%type value_list {struct expr_list}
-value_list(A) ::= value(E). { LIST_ONE(A, E); }
-value_list(A) ::= value_list(L) COMMA value(E). { A = L; LIST_ADD(A, E); }
-%type value {struct ast_expr *}
-value(A) ::= a_expr(E). { A = E; }
-value(A) ::= DEFAULT(T). { A = parse__expr(p, AST_DEFAULT, T.position); }
 
 %type opt_targets {struct target_list}
 opt_targets(A) ::= . { LIST_INIT(A); }
@@ -462,13 +456,13 @@ change_target(A) ::= relation(N) AS colid(T). { A = PARSE_NEW(p, ast_change); A-
 set_list(A) ::= set_item(I). { LIST_ONE(A, I); }
 set_list(A) ::= set_list(L) COMMA set_item(I). { A = L; LIST_ADD(A, I); }
 %type set_item {struct ast_set_item *}
-set_item(A) ::= colid(T) EQUAL value(E). {
+set_item(A) ::= colid(T) EQUAL a_expr(E). {
     A = PARSE_NEW(p, ast_set_item);
     A->column.text = T.text;
     A->column.position = T.position;
     A->value = E;
 }
-set_item(A) ::= colid(T) attributes EQUAL value(E). {
+set_item(A) ::= colid(T) attributes EQUAL a_expr(E). {
     A = PARSE_NEW(p, ast_set_item);
     A->column.text = T.text;
     A->column.position = T.position;

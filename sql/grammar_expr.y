@@ -174,6 +174,8 @@ a_expr(A) ::= a_expr(L) NOT_LA(T) IN in_set(S). [NOT_LA] { A = parse__in(p, &T, 
 a_expr(A) ::= a_expr(L) any_op(T) quantifier(Q) select_with_parens(S). [OP] { A = parse__any(p, &T, &Q, L, S); }
 a_expr(A) ::= a_expr(L) any_op(T) quantifier LP a_expr RP. [OP] { A = L; parse__refuse(p, T.position, "ANY or ALL of an array"); }
 
+a_expr(A) ::= DEFAULT(T). { A = parse__expr(p, AST_DEFAULT, T.position); }
+
 /* an expression list stands in an AST_ROW, a query in an AST_SUBQUERY */
 %type in_set {struct ast_expr *}
 in_set(A) ::= select_with_parens(S). { A = parse__subquery(p, AST_SUBQUERY, S->position, S); }
@@ -304,8 +306,17 @@ case_arg(A) ::= a_expr(E). { A = E; }
 case_else(A) ::= . { A = NULL; }
 case_else(A) ::= ELSE a_expr(E). { A = E; }
 %type when_list {struct expr_list}
-when_list(A) ::= WHEN a_expr(W) THEN a_expr(E). { LIST_ONE(A, W); LIST_ADD(A, E); }
-when_list(A) ::= when_list(L) WHEN a_expr(W) THEN a_expr(E). { A = L; LIST_ADD(A, W); LIST_ADD(A, E); }
+when_list(A) ::= WHEN(T) a_expr(W) THEN a_expr(E). {
+    W->clause_position = T.position;
+    LIST_ONE(A, W);
+    LIST_ADD(A, E);
+}
+when_list(A) ::= when_list(L) WHEN(T) a_expr(W) THEN a_expr(E). {
+    W->clause_position = T.position;
+    A = L;
+    LIST_ADD(A, W);
+    LIST_ADD(A, E);
+}
 
 /* ---- functions ---- */
 
