@@ -57,7 +57,7 @@ static double distinct_values(struct op *op, struct planner *planner, const stru
     double rows, pages;
 
     expr = plan__bare(expr);
-    if (expr->kind != EXPR_COLUMN || expr->level != 0)
+    if (expr->kind != EXPR_COLUMN || expr->level != 0 || expr->range >= query->range_count)
         return DEFAULT_DISTINCT;
     const struct range_entry *range = &query->ranges[expr->range];
     if (expr->type.oid == TYPE_BOOL)

@@ -1,0 +1,53 @@
+-- Joins of two tables and more, inner and left, with and without keys, and conditions in ON against conditions in WHERE.
+CREATE TABLE dept (id int PRIMARY KEY, name text NOT NULL, city text, boss int);
+CREATE TABLE emp (id int PRIMARY KEY, name text, dept int, salary numeric(10,2), hired date);
+CREATE TABLE skill (emp int, what text, level smallint, PRIMARY KEY (emp, what));
+CREATE INDEX emp_dept ON emp (dept);
+CREATE INDEX skill_what ON skill (what, level DESC);
+INSERT INTO dept VALUES (1, 'sales', 'Rome', 3), (2, 'tools', 'Oslo', 1), (3, 'empty', NULL, NULL), (4, 'labs', 'Rome', 6);
+INSERT INTO emp VALUES (1, 'ann', 2, 1200.50, '2001-02-03'), (2, 'bob', 1, 900, '2010-10-10'), (3, 'cid', 1, 1500, '1999-12-31'),
+    (4, 'dan', NULL, 700.25, NULL), (5, 'eve', 4, NULL, '2020-01-01'), (6, 'fay', 4, 2000, '2015-05-05'), (7, NULL, 9, 10, '2000-01-01');
+INSERT INTO skill VALUES (1, 'c', 5), (1, 'sql', 3), (2, 'talk', 9), (3, 'talk', 4), (5, 'c', 9), (6, 'sql', 9), (6, 'c', 1), (8, 'void', 0);
+SELECT e.name, d.name FROM emp e JOIN dept d ON e.dept = d.id ORDER BY 1, 2;
+SELECT e.name, d.name FROM emp e, dept d WHERE e.dept = d.id AND d.city = 'Rome' ORDER BY 1, 2;
+SELECT e.id, d.name FROM emp e LEFT JOIN dept d ON e.dept = d.id ORDER BY e.id;
+SELECT e.id, d.name FROM emp e LEFT JOIN dept d ON e.dept = d.id AND d.city = 'Rome' ORDER BY e.id;
+SELECT e.id, d.name FROM emp e LEFT JOIN dept d ON e.dept = d.id WHERE d.city = 'Rome' ORDER BY e.id;
+SELECT e.id, d.name FROM emp e LEFT JOIN dept d ON e.dept = d.id WHERE d.id IS NULL ORDER BY e.id;
+SELECT e.id, d.name FROM emp e LEFT JOIN dept d ON e.dept = d.id WHERE d.city IS NULL ORDER BY e.id;
+SELECT d.id, e.id FROM dept d LEFT JOIN emp e ON e.dept = d.id ORDER BY 1, 2;
+SELECT d.id, e.id FROM dept d LEFT JOIN emp e ON e.dept = d.id AND e.salary > 1000 ORDER BY 1, 2;
+SELECT d.id, e.id FROM dept d LEFT JOIN emp e ON e.dept = d.id AND d.city = 'Oslo' ORDER BY 1, 2;
+SELECT d.id, e.id, s.what FROM dept d LEFT JOIN emp e ON e.dept = d.id LEFT JOIN skill s ON s.emp = e.id ORDER BY 1, 2, 3;
+SELECT d.id, e.id, s.what FROM dept d LEFT JOIN emp e ON e.dept = d.id JOIN skill s ON s.emp = e.id ORDER BY 1, 2, 3;
+SELECT d.id, e.id, s.what FROM dept d LEFT JOIN (emp e JOIN skill s ON s.emp = e.id) ON e.dept = d.id ORDER BY 1, 2, 3;
+SELECT d.id, e.id, s.what FROM dept d LEFT JOIN (emp e LEFT JOIN skill s ON s.emp = e.id AND s.level > 4) ON e.dept = d.id ORDER BY 1, 2, 3;
+SELECT d.id, e.id, s.what FROM dept d LEFT JOIN (emp e JOIN skill s ON s.emp = e.id AND s.level > 4) ON e.dept = d.id AND d.id < 4
+    WHERE coalesce(s.what, 'none') <> 'sql' ORDER BY 1, 2, 3;
+SELECT e.name, b.name FROM emp e JOIN dept d ON d.id = e.dept LEFT JOIN emp b ON b.id = d.boss ORDER BY 1, 2;
+SELECT e.name, b.name FROM emp e LEFT JOIN dept d ON d.id = e.dept LEFT JOIN emp b ON b.id = d.boss AND b.id <> e.id ORDER BY 1, 2;
+SELECT a.id, b.id FROM emp a JOIN emp b ON a.id < b.id AND a.dept = b.dept ORDER BY 1, 2;
+SELECT a.id, b.id FROM emp a LEFT JOIN emp b ON a.salary < b.salary ORDER BY 1, 2;
+SELECT count(*) FROM emp, dept, skill;
+SELECT count(*) FROM emp CROSS JOIN dept;
+SELECT e.id, s.what FROM emp e JOIN skill s ON s.emp = e.id WHERE e.id = 1 ORDER BY 2;
+SELECT e.id, s.what, s.level FROM emp e JOIN skill s ON s.emp = e.id AND s.what = 'c' ORDER BY 3 DESC;
+SELECT e.id, s.what FROM skill s LEFT JOIN emp e ON s.emp = e.id WHERE s.what IN ('c', 'void') ORDER BY 1 NULLS FIRST, 2;
+SELECT d.name, e.name, s.what FROM skill s, emp e, dept d WHERE s.emp = e.id AND e.dept = d.id AND d.id = 4 ORDER BY 2, 3;
+SELECT e.id, d.id FROM emp e LEFT JOIN dept d ON true WHERE e.id = 4 ORDER BY 2;
+SELECT e.id, d.id FROM emp e LEFT JOIN dept d ON false ORDER BY 1;
+SELECT e.id, d.id FROM emp e JOIN dept d ON NULL ORDER BY 1;
+SELECT e.id FROM emp e LEFT JOIN dept d ON e.dept = d.id LEFT JOIN skill s ON s.emp = d.boss WHERE s.what IS NULL ORDER BY 1;
+SELECT x.id, y.n FROM emp x JOIN (SELECT dept, count(*) AS n FROM emp GROUP BY dept) y ON x.dept = y.dept ORDER BY 1;
+SELECT x.id, y.n FROM emp x LEFT JOIN (SELECT dept, count(*) AS n FROM emp GROUP BY dept HAVING count(*) > 1) y ON x.dept = y.dept ORDER BY 1;
+SELECT x.id, y.k FROM emp x LEFT JOIN (SELECT id, 7 AS k FROM dept WHERE city = 'Rome') y ON x.dept = y.id ORDER BY 1;
+SELECT x.id, y.c FROM emp x LEFT JOIN (SELECT id, coalesce(city, '?') AS c FROM dept) y ON x.dept = y.id ORDER BY 1;
+SELECT a.id, b.id, c.id, d.id FROM dept a JOIN dept b ON a.id = b.id JOIN dept c ON b.id = c.id JOIN dept d ON c.id = d.id WHERE d.id > 2 ORDER BY 1;
+SELECT e.name, d.name, s.what, b.name FROM emp e JOIN dept d ON e.dept = d.id JOIN skill s ON s.emp = e.id JOIN emp b ON b.id = d.boss
+    JOIN dept bd ON bd.id = b.dept JOIN skill bs ON bs.emp = b.id AND bs.level >= 4 ORDER BY 1, 2, 3, 4;
+SELECT e.id FROM emp e JOIN dept d ON e.dept::bigint = d.id AND e.salary > d.id * 300 ORDER BY 1;
+SELECT e.id, d.id FROM emp e JOIN dept d ON e.salary = d.id * 300 ORDER BY 1;
+SELECT upper(e.name) || '@' || d.city FROM emp e JOIN dept d ON e.dept = d.id ORDER BY 1 NULLS FIRST;
+SELECT d.*, e.id FROM dept d LEFT JOIN emp e USING (id) ORDER BY 1;
+SELECT id, d.name, e.name FROM dept d JOIN emp e USING (id) ORDER BY id DESC;
+SELECT t1.id FROM emp t1 LEFT JOIN emp t2 ON t1.id = t2.dept AND t2.id > 100 WHERE t2.id IS NULL AND t1.id < 3 ORDER BY 1;
