@@ -693,7 +693,7 @@ struct entry {
 static const struct entry entries[] = {
     { "!", do_shell, false }, { "?", do_help, false }, { "C", do_print_short, false }, { "a", do_print_short, false },
     { "cd", do_cd, false }, { "conninfo", do_conninfo, false }, { "copy", do_copy, false }, { "d", do_describe, false },
-    { "d+", do_describe, false }, { "di", do_describe, false }, { "dt", do_describe, false }, { "echo", do_echo, false },
+    { "di", do_describe, false }, { "dt", do_describe, false }, { "echo", do_echo, false },
     { "elif", do_else, true }, { "else", do_else, true }, { "encoding", do_encoding, false }, { "endif", do_endif, true },
     { "errverbose", do_error_verbose, false }, { "f", do_print_short, false }, { "g", do_go, false }, { "gset", do_go, false },
     { "gx", do_go, false }, { "i", do_include, false }, { "if", do_if, true }, { "include", do_include, false },

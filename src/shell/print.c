@@ -26,6 +26,7 @@ void result_free(struct result *result)
     free(result->names);
     free(result->right);
     free(result->values);
+    free(result->footer);
     *result = (struct result){ 0 };
 }
 
@@ -164,9 +165,22 @@ static void draw_row(FILE *out, const struct print_options *options, const struc
     }
 }
 
+/* Centred above the table. */
+static void draw_title(FILE *out, const struct print_options *options, const int *widths, int columns)
+{
+    int total = options->border == 0 ? columns : options->border == 1 ? 3 * columns - 1 : 3 * columns + 1;
+    for (int c = 0; c < columns; c++)
+        total += widths[c];
+    int width = print_width(options->title, strlen(options->title));
+    pad(out, width < total ? (total - width) / 2 : 0);
+    fprintf(out, "%s\n", options->title);
+}
+
 static void print_footer(FILE *out, const struct print_options *options, const struct result *result)
 {
-    if (options->footer && !options->tuples_only)
+    if (result->footer)
+        fputs(result->footer, out);
+    else if (options->footer && !options->tuples_only)
         fprintf(out, "(%zu row%s)\n", result->rows, result->rows == 1 ? "" : "s");
 }
 
@@ -186,7 +200,7 @@ static void print_aligned(FILE *out, const struct print_options *options, const 
     }
     if (!options->tuples_only) {
         if (options->title)
-            fprintf(out, "%s\n", options->title);
+            draw_title(out, options, widths, columns);
         if (options->border == 2)
             draw_rule(out, options, lines, lines->top, widths, columns);
         draw_row(out, options, lines, (const char *const *)result->names, result->right, widths, columns, true);

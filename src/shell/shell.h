@@ -50,10 +50,10 @@ struct result {
     char **names;
     bool *right;                /* column is set flush right */
     char **values;
+    char *footer;               /* lines below the table instead of "(n rows)"; NULL for the usual one */
 };
 
 void result_free(struct result *result);
-/* footer_override: instead of "(n rows)"; NULL for the usual one. */
 void print_result(FILE *out, const struct print_options *options, const struct result *result);
 int print_width(const char *string, size_t len);    /* columns on a terminal */
 
