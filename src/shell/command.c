@@ -239,7 +239,7 @@ bool command_set_print(struct shell *shell, const char *name, const char *value,
         replace_string(&print->title, value);
     } else if (strcmp(name, "border") == 0) {
         int border = value ? atoi(value) : print->border;
-        print->border = border < 0 ? 0 : border > 2 ? 2 : border;
+        print->border = border < 0 ? 0 : border;
     } else if (strcmp(name, "linestyle") == 0) {
         if (value && strcmp(value, "ascii") != 0 && strcmp(value, "unicode") != 0) {
             shell_complain(shell, "\\pset: allowed line styles are ascii, unicode");

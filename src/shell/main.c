@@ -19,9 +19,7 @@ void shell_complain(struct shell *shell, const char *format, ...)
     va_list args;
     fflush(shell->out);
     if (shell->input_name)
-        fprintf(stderr, "%s:%s:%u: ", shell->program, shell->input_name, shell->line_number);
-    if (!shell->input_is_terminal)
-        fputs("error: ", stderr);
+        fprintf(stderr, "%s:%s:%u: error: ", shell->program, shell->input_name, shell->line_number);
     va_start(args, format);
     vfprintf(stderr, format, args);
     va_end(args);

@@ -110,7 +110,7 @@ static void draw_rule(FILE *out, const struct print_options *options, const stru
                       const int *widths, int columns)
 {
     int side = options->border == 0 ? 0 : 1;
-    if (options->border == 2) {
+    if (options->border >= 2) {
         fputs(ends[0], out);
     }
     for (int c = 0; c < columns; c++) {
@@ -119,7 +119,7 @@ static void draw_rule(FILE *out, const struct print_options *options, const stru
         for (int i = 0; i < widths[c] + 2 * side; i++)
             fputs(lines->horizontal, out);
     }
-    if (options->border == 2)
+    if (options->border >= 2)
         fputs(ends[2], out);
     putc('\n', out);
 }
@@ -135,7 +135,7 @@ static void draw_row(FILE *out, const struct print_options *options, const struc
             height = n;
     }
     for (int l = 0; l < height; l++) {
-        if (options->border == 2)
+        if (options->border >= 2)
             fputs(lines->vertical, out);
         for (int c = 0; c < columns; c++) {
             size_t len = 0, next_len;
@@ -152,14 +152,14 @@ static void draw_row(FILE *out, const struct print_options *options, const struc
             if (text)
                 fwrite(text, 1, len, out);
             /* Nothing is padded behind the last cell, except where a frame or a mark follows. */
-            if (!last || options->border == 2 || more || centre)
+            if (!last || options->border >= 2 || more || centre)
                 pad(out, space - before);
             if (more)
                 putc('+', out);
-            else if (!last || options->border == 2 || (centre && options->border > 0))
+            else if (!last || options->border >= 2 || (centre && options->border > 0))
                 putc(' ', out);
         }
-        if (options->border == 2)
+        if (options->border >= 2)
             fputs(lines->vertical, out);
         putc('\n', out);
     }
@@ -201,11 +201,11 @@ static void print_aligned(FILE *out, const struct print_options *options, const 
     if (!options->tuples_only) {
         if (options->title)
             draw_title(out, options, widths, columns);
-        if (options->border == 2)
+        if (options->border >= 2)
             draw_rule(out, options, lines, lines->top, widths, columns);
         draw_row(out, options, lines, (const char *const *)result->names, result->right, widths, columns, true);
         draw_rule(out, options, lines, lines->middle, widths, columns);
-    } else if (options->border == 2) {
+    } else if (options->border >= 2) {
         draw_rule(out, options, lines, lines->top, widths, columns);
     }
     for (size_t r = 0; r < result->rows; r++) {
@@ -213,7 +213,7 @@ static void print_aligned(FILE *out, const struct print_options *options, const 
             cells[c] = value_of(options, result, r, c);
         draw_row(out, options, lines, cells, result->right, widths, columns, false);
     }
-    if (options->border == 2)
+    if (options->border >= 2)
         draw_rule(out, options, lines, lines->bottom, widths, columns);
     print_footer(out, options, result);
     putc('\n', out);
@@ -227,11 +227,11 @@ static void draw_record_line(FILE *out, const struct print_options *options, siz
     char label[64];
     snprintf(label, sizeof label, "[ RECORD %zu ]", record);
     int left = name_width + (options->border > 0 ? 1 : 0), at = 0;
-    if (options->border == 2)
+    if (options->border >= 2)
         fputs("+", out);
-    if (options->border == 2)
+    if (options->border >= 2)
         left++;
-    int total = left + 1 + value_width + (options->border > 0 ? 1 : 0) + (options->border == 2 ? 1 : 0);
+    int total = left + 1 + value_width + (options->border > 0 ? 1 : 0) + (options->border >= 2 ? 1 : 0);
     if (options->border == 0) {
         fprintf(out, "* Record %zu\n", record);
         return;
@@ -242,7 +242,7 @@ static void draw_record_line(FILE *out, const struct print_options *options, siz
     at += (int)strlen(label);
     for (; at < total; at++)
         putc(at == left ? '+' : '-', out);
-    if (options->border == 2)
+    if (options->border >= 2)
         putc('+', out);
     putc('\n', out);
 }
@@ -278,7 +278,7 @@ static void print_aligned_expanded(FILE *out, const struct print_options *option
                 const char *line = cell_line(value, l, &len);
                 const char *name = l == 0 ? result->names[c] : "";
                 bool more = cell_line(value, l + 1, &next_len);
-                if (options->border == 2)
+                if (options->border >= 2)
                     fprintf(out, "%s ", lines->vertical);
                 fputs(name, out);
                 pad(out, name_width - print_width(name, strlen(name)));
@@ -287,11 +287,11 @@ static void print_aligned_expanded(FILE *out, const struct print_options *option
                 else
                     fprintf(out, " %s ", lines->vertical);
                 fwrite(line, 1, len, out);
-                if (more || options->border == 2)
+                if (more || options->border >= 2)
                     pad(out, value_width - print_width(line, len));
                 if (more)
                     putc('+', out);
-                if (options->border == 2)
+                if (options->border >= 2)
                     fprintf(out, "%s%s", more ? "" : " ", lines->vertical);
                 putc('\n', out);
             }

@@ -36,7 +36,7 @@ enum print_expanded { EXPANDED_OFF, EXPANDED_ON, EXPANDED_AUTO };
 struct print_options {
     enum print_format format;
     enum print_expanded expanded;
-    int border;                 /* 0, 1, 2 */
+    int border;                 /* 0, 1, 2; more is drawn like 2 */
     bool unicode_lines;
     bool tuples_only, footer;
     char *null_text, *field_separator, *record_separator, *title;

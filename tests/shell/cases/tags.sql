@@ -1,0 +1,23 @@
+-- options: -X
+CREATE TABLE t (id int PRIMARY KEY, v int);
+INSERT INTO t VALUES (1, 1), (2, 2);
+INSERT INTO t VALUES (3, 3) RETURNING id, v;
+UPDATE t SET v = v + 1;
+UPDATE t SET v = v + 1 WHERE id = 1 RETURNING *;
+DELETE FROM t WHERE id = 2;
+BEGIN;
+SAVEPOINT a;
+ROLLBACK TO a;
+RELEASE a;
+COMMIT;
+BEGIN ISOLATION LEVEL SERIALIZABLE READ ONLY;
+SHOW transaction_isolation;
+ROLLBACK;
+CREATE INDEX i ON t (v);
+DROP INDEX i;
+SET lock_timeout = '5s';
+SHOW lock_timeout;
+RESET lock_timeout;
+SHOW TimeZone;
+SHOW DateStyle;
+DROP TABLE t;
