@@ -116,6 +116,7 @@ static void format_report(struct text *out, const char *sql, const isolde_err *e
         add_position(out, sql, position);
     add_part(out, "DETAIL:  ", isolde_error_detail(err));
     add_part(out, "HINT:  ", isolde_error_hint(err));
+    add_part(out, "CONTEXT:  ", isolde_error_context(err));
     if (verbose) {
         add_part(out, "SCHEMA NAME:  ", isolde_error_schema(err));
         add_part(out, "TABLE NAME:  ", isolde_error_table(err));
