@@ -120,7 +120,7 @@ ISOLDE_API const char *isolde_command_tag(const isolde_stmt *stmt);
 /* COPY FROM STDIN: after ISOLDE_COPY_IN, any number of puts, then end (failure NULL) or end with a reason. end returns as isolde_step would. */
 ISOLDE_API int isolde_copy_put(isolde_stmt *stmt, const void *data, size_t len);
 ISOLDE_API int isolde_copy_end(isolde_stmt *stmt, const char *failure);
-/* COPY TO STDOUT: after ISOLDE_COPY_OUT; *data is valid until the next call; ISOLDE_DONE after the last piece. */
+/* COPY TO STDOUT: after ISOLDE_COPY_OUT, ISOLDE_OK with a piece (*data is valid until the next call), ISOLDE_DONE after the last one. */
 ISOLDE_API int isolde_copy_get(isolde_stmt *stmt, const void **data, size_t *len);
 
 /* ---- transactions ---- */

@@ -107,19 +107,22 @@ static void add_action(struct options *options, bool is_file, const char *text)
     options->actions[options->action_count++] = (struct action){ is_file, text };
 }
 
+/* Options that have no short form. */
+enum { CSV = 256, HELP };
+
 static void parse_options(struct shell *shell, struct options *options, int argc, char **argv)
 {
     static const struct option names[] = {
         { "command", required_argument, NULL, 'c' }, { "file", required_argument, NULL, 'f' },
         { "single-transaction", no_argument, NULL, '1' }, { "set", required_argument, NULL, 'v' },
         { "variable", required_argument, NULL, 'v' }, { "no-psqlrc", no_argument, NULL, 'X' },
-        { "no-align", no_argument, NULL, 'A' }, { "csv", no_argument, NULL, 1 },
+        { "no-align", no_argument, NULL, 'A' }, { "csv", no_argument, NULL, CSV },
         { "field-separator", required_argument, NULL, 'F' }, { "record-separator", required_argument, NULL, 'R' },
         { "pset", required_argument, NULL, 'P' }, { "tuples-only", no_argument, NULL, 't' },
         { "expanded", no_argument, NULL, 'x' }, { "quiet", no_argument, NULL, 'q' }, { "echo-all", no_argument, NULL, 'a' },
         { "echo-queries", no_argument, NULL, 'e' }, { "echo-errors", no_argument, NULL, 'b' },
         { "no-readline", no_argument, NULL, 'n' }, { "output", required_argument, NULL, 'o' },
-        { "option", required_argument, NULL, 'O' }, { "version", no_argument, NULL, 'V' }, { "help", no_argument, NULL, '?' },
+        { "option", required_argument, NULL, 'O' }, { "version", no_argument, NULL, 'V' }, { "help", no_argument, NULL, HELP },
         { "dbname", required_argument, NULL, 'd' }, { NULL, 0, NULL, 0 },
     };
     int c;
@@ -132,7 +135,7 @@ static void parse_options(struct shell *shell, struct options *options, int argc
         case 'v': set_variable_option(shell, optarg); break;
         case 'X': options->no_rc = true; break;
         case 'A': shell->print.format = PRINT_UNALIGNED; break;
-        case 1: shell->print.format = PRINT_CSV; break;
+        case CSV: shell->print.format = PRINT_CSV; break;
         case 'F': good &= command_set_print(shell, "fieldsep", optarg, true); break;
         case 'R': good &= command_set_print(shell, "recordsep", optarg, true); break;
         case 'P': good &= set_print_option(shell, optarg); break;
@@ -153,7 +156,7 @@ static void parse_options(struct shell *shell, struct options *options, int argc
             printf("isolde (Isolde) %s\n", isolde_version());
             exit(0);
         default:
-            if (optopt != 0 && optopt != '?') {
+            if (c != HELP && strcmp(argv[optind - 1], "-?") != 0) {
                 fputs("Try \"isolde --help\" for more information.\n", stderr);
                 exit(1);
             }

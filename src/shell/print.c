@@ -156,7 +156,7 @@ static void draw_row(FILE *out, const struct print_options *options, const struc
                 pad(out, space - before);
             if (more)
                 putc('+', out);
-            else if (!last || options->border >= 2 || (centre && options->border > 0))
+            else if (!last || options->border >= 2 || centre)
                 putc(' ', out);
         }
         if (options->border >= 2)
@@ -296,6 +296,10 @@ static void print_aligned_expanded(FILE *out, const struct print_options *option
                 putc('\n', out);
             }
         }
+    }
+    if (options->border >= 2) {
+        int widths[2] = { name_width, value_width };
+        draw_rule(out, options, lines, lines->bottom, widths, 2);
     }
     putc('\n', out);
 }

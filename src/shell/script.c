@@ -117,6 +117,7 @@ static bool scan_line(struct shell *shell, struct scanner *scanner, const char *
     const char *at = line;
     while (*at) {
         size_t used;
+        bool comment = at[0] == '-' && at[1] == '-' && !scanner->quote && !scanner->comment_depth && !scanner->dollar_tag;
         if (scanner->quote)
             used = inside_quote(scanner, at);
         else if (scanner->comment_depth)
@@ -152,7 +153,8 @@ static bool scan_line(struct shell *shell, struct scanner *scanner, const char *
                 scanner->parenthesis_depth--;
             used = 1;
         }
-        if (shell->query.len || !isspace((unsigned char)*at))
+        /* What stands before a statement is not part of it. */
+        if (shell->query.len || !(isspace((unsigned char)*at) || comment))
             text_add(&shell->query, at, used);
         at += used;
     }

@@ -199,7 +199,7 @@ static int copy_out(isolde_stmt *stmt, FILE *file)
     const void *data;
     size_t len;
     int result;
-    while ((result = isolde_copy_get(stmt, &data, &len)) == ISOLDE_COPY_OUT)
+    while ((result = isolde_copy_get(stmt, &data, &len)) == ISOLDE_OK)
         if (fwrite(data, 1, len, file) != len) {
             perror("could not write COPY data");
             return ISOLDE_MISUSE;
@@ -271,16 +271,18 @@ static void forget_once(struct shell *shell)
     shell->gset_prefix = NULL;
 }
 
-/* Steps a prepared statement to its end, collecting rows.  Returns ISOLDE_DONE or an error. */
-static int step_all(struct shell *shell, isolde_stmt *stmt, struct result *result, FILE *copy_file, bool is_script_input)
+/* Steps a prepared statement to its end, collecting rows.  Returns ISOLDE_DONE or an error.  After COPY TO STDOUT psql prints no tag. */
+static int step_all(struct shell *shell, isolde_stmt *stmt, struct result *result, FILE *copy_file, bool is_script_input,
+                    bool *copied_out)
 {
     int step;
+    *copied_out = false;
     result_begin(result, stmt);
     while ((step = isolde_step(stmt)) == ISOLDE_ROW)
         result_add(result, stmt);
     if (step == ISOLDE_COPY_IN)
         step = copy_in(shell, stmt, copy_file ? copy_file : shell->input ? shell->input : stdin, is_script_input);
-    else if (step == ISOLDE_COPY_OUT)
+    else if ((*copied_out = step == ISOLDE_COPY_OUT))
         step = copy_out(stmt, copy_file ? copy_file : shell->once_out ? shell->once_out : shell->out);
     return step;
 }
@@ -290,19 +292,20 @@ static bool run_one(struct shell *shell, const char *sql, size_t *used)
     isolde_stmt *stmt = NULL;
     struct result result = { 0 };
     double start = milliseconds();
-    bool good = false;
+    bool good = false, copied_out = false;
     int rc = isolde_prepare(shell->conn, sql, -1, &stmt);
     if (rc != ISOLDE_OK)
         goto out;
     *used = isolde_tail(stmt);
-    rc = step_all(shell, stmt, &result, NULL, true);
+    rc = step_all(shell, stmt, &result, NULL, true, &copied_out);
     if (rc != ISOLDE_DONE)
         goto out;
     good = true;
     char count[32];
     snprintf(count, sizeof count, "%lld", (long long)isolde_rows_affected(stmt));
     shell_set(shell, "ROW_COUNT", count);
-    show_result(shell, &result, isolde_command_tag(stmt));
+    if (!copied_out)
+        show_result(shell, &result, isolde_command_tag(stmt));
 out:
     if (!good)
         statement_report(shell, sql, isolde_error(shell->conn));
@@ -349,9 +352,10 @@ bool statement_run(struct shell *shell, const char *sql, size_t len)
 bool statement_query(struct shell *shell, const char *sql, struct result *result)
 {
     isolde_stmt *stmt = NULL;
+    bool copied_out;
     *result = (struct result){ 0 };
     bool good = isolde_prepare(shell->conn, sql, -1, &stmt) == ISOLDE_OK
-        && step_all(shell, stmt, result, NULL, false) == ISOLDE_DONE;
+        && step_all(shell, stmt, result, NULL, false, &copied_out) == ISOLDE_DONE;
     if (!good)
         statement_report(shell, sql, isolde_error(shell->conn));
     isolde_finalize(stmt);
@@ -363,11 +367,12 @@ bool statement_copy(struct shell *shell, const char *sql, FILE *file, bool is_sc
     isolde_stmt *stmt = NULL;
     struct result result = { 0 };
     double start = milliseconds();
+    bool copied_out;
     bool good = isolde_prepare(shell->conn, sql, -1, &stmt) == ISOLDE_OK
-        && step_all(shell, stmt, &result, file, is_script_input) == ISOLDE_DONE;
+        && step_all(shell, stmt, &result, file, is_script_input, &copied_out) == ISOLDE_DONE;
     if (!good)
         statement_report(shell, sql, isolde_error(shell->conn));
-    else if (!shell->quiet && file != stdout)
+    else if (!shell->quiet && !(copied_out && file == shell->out))
         fprintf(shell->out, "%s\n", isolde_command_tag(stmt));
     isolde_finalize(stmt);
     result_free(&result);
