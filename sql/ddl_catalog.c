@@ -72,7 +72,7 @@ static const char *number_list(struct op *op, const int *numbers, const struct d
 static int insert_constraint(struct op *op, struct session *session, Oid table, const char *columns,
                              const struct ddl_index *index, Oid index_oid)
 {
-    Oid oid;
+    Oid oid = 0;
     char *list = arena_printf(&op->arena, "{%s}", columns);
 
     if (!list)
