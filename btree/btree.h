@@ -106,6 +106,7 @@ struct btree_change {
     enum btree_change_kind kind;
     struct bytes key, value;        /* value of any size: long ones are put in an overflow chain first */
     uint8_t set_flags;              /* BTREE_VERSIONED or 0 */
+    bool at_end;                    /* set before `judge`: the key lies behind every record of the tree, ghosts included */
     void *arg;
     /* Under the leaf's exclusive latch, before anything is changed: `before` is the record as it stands, or NULL when absent.  *apply =
      * false leaves everything as it is.  May change kind, value and set_flags of the change, but not make the value longer. May be

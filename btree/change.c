@@ -228,6 +228,7 @@ static enum step change_on_leaf(struct op *op, struct work *work, struct page_re
     uint32_t bytes;
     if (found && read_record(op, store, leaf, slot, change->key, &record) != OP_OK)
         return STEP_FAILED;
+    change->at_end = !found && !node_has_high(node_of(store, leaf)) && slot == node_head(node_of(store, leaf))->slots;
     if (ask_judge(op, change, before, &go) != OP_OK)
         return STEP_FAILED;
     if (!go)

@@ -324,6 +324,9 @@ bool commit__undo(struct txn *txn)
     } else if (done) {
         aborted(txn, 0);
     }
+    if (done) {
+        run__drop_all(txn);
+    }
     return done;
 }
 

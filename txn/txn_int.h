@@ -36,6 +36,7 @@ enum {
 struct ssi_txn;
 struct ssi;
 struct chain;
+struct run;
 struct version;
 
 /* What is known of a tree beside its pages.  Lives as long as the manager. */
@@ -47,6 +48,12 @@ struct tree_info {
     atomic_uint_fast64_t sireads;       /* SIREAD intervals and points on it */
     struct ssi_range *ranges;           /* SIREAD intervals; `range_mutex` */
     struct os_mutex range_mutex;        /* RANK_SSI */
+    atomic_uint run_count;              /* runs of appended rows; runs.c; changed under run_latch */
+    _Atomic uint32_t run_latch;         /* of rank RANK_SSI; guards the rest */
+    struct run *runs;
+    struct run *open_run;               /* its last key is the last of the tree, and it may grow */
+    TxnId tail_writer;                  /* who appended last, */
+    uint32_t tail_count;                /* and how many rows in a row */
 };
 
 /* ---- writers and entries -------------------------------------------------------------------------- */
@@ -66,6 +73,7 @@ struct txn {
     struct ssi_txn *ssi;                /* holds a reference; NULL below SERIALIZABLE */
     struct version *entries;            /* newest first; entries_latch */
     _Atomic uint32_t entries_latch;
+    struct run *runs;                   /* entries_latch */
     struct version *locks;              /* its lock-only entries, newest first; the owner's thread */
     struct chain *held;                 /* chains on which somebody waits for it; manager->waits */
     struct txn *active_next, *active_prev;      /* manager->mutex */
@@ -303,6 +311,7 @@ struct view {
 
 struct resolved {
     bool present;
+    bool settled;                       /* a visible entry, or an absence, says so: runs are not asked */
     bool copied;                        /* value was copied from an entry into the arena */
     bool overflow;
     struct bytes value;
@@ -346,6 +355,31 @@ void version__purge_committed(struct txn_manager *manager, CommitTs horizon);
 /* store_hooks.undone */
 uint8_t version__undone(void *context, TxnId txn, TreeId tree, struct bytes key, Lsn undone_lsn);
 bool version__has_chain(struct txn_manager *manager, const struct tree_info *info, struct bytes key);
+
+/* The latch of a writer's lists. */
+void version__lock_list(struct txn *txn);
+void version__unlock_list(struct txn *txn);
+
+/* ---- runs.c --------------------------------------------------------------------------------------- */
+
+/* An insert behind all records of the tree, its leaf latched: true when a run takes the row, and no entry is needed. */
+bool run__takes(struct txn_session *session, struct tree_info *info, struct bytes key);
+/* The row is there; after run__takes, under the same latch. */
+void run__append(struct txn_session *session, struct tree_info *info, struct bytes key);
+/* A record is about to be inserted where there is none: it is no part of the run around it. */
+int run__exclude(struct op *op, struct tree_info *info, struct bytes key) MUST_CHECK;
+/* The row, if it lies in a run and has no entry, gets one, so that it can be changed, locked, and waited for. */
+int run__materialise(struct op *op, struct txn_manager *manager, struct tree_info *info, uint64_t hash, struct bytes key)
+    MUST_CHECK;
+void run__undone(struct tree_info *info, TxnId id, struct bytes key);
+/* The writer's commit is visible to all, or it was undone. */
+void run__drop_all(struct txn *writer);
+/* Does the record lie in a run that the view does not see?  *newer: as in struct resolved. */
+bool run__hides(struct tree_info *info, const struct view *view, struct bytes key, struct ssi_txn **newer);
+static inline bool run__any(const struct tree_info *info)
+{
+    return atomic_load_explicit(&((struct tree_info *)info)->run_count, memory_order_acquire) > 0;
+}
 
 /* ---- wait.c --------------------------------------------------------------------------------------- */
 

@@ -62,6 +62,16 @@ void version__unlock(struct bucket *bucket)
     RANK_LEAVE(RANK_VERSION_BUCKET);
 }
 
+void version__lock_list(struct txn *txn)
+{
+    spin_lock(&txn->entries_latch);
+}
+
+void version__unlock_list(struct txn *txn)
+{
+    spin_unlock(&txn->entries_latch);
+}
+
 /* ---- chains --------------------------------------------------------------------------------------- */
 
 struct chain *version__find(struct bucket *bucket, uint64_t hash, const struct tree_info *info, struct bytes key)
@@ -283,6 +293,7 @@ static int resolve_chain(struct op *op, const struct view *view, const struct ch
             continue;
         }
         if (is_visible(entry, view)) {
+            out->settled = true;
             break;
         }
         hidden = entry;
@@ -305,7 +316,7 @@ int version__resolve(struct op *op, struct txn_manager *manager, struct tree_inf
     out->present = !(record->flags & BTREE_GHOST);
     out->overflow = (record->flags & BTREE_OVERFLOW) != 0;
     out->value = record->value;
-    out->copied = false;
+    out->settled = out->copied = false;
     out->newer = NULL;
     if (!version__interesting(info, record)) {
         if (!out->present && atomic_load_explicit(&info->entries, memory_order_relaxed) == 0) {
@@ -323,14 +334,19 @@ int version__resolve(struct op *op, struct txn_manager *manager, struct tree_inf
     if (chain == NULL && !out->present) {
         purge__ghost(manager, info, record->key);
     }
+    if (rc == 0 && out->present && !out->settled && run__any(info)) {
+        struct ssi_txn *newer = NULL;
+        out->present = !run__hides(info, view, record->key, &newer);
+        if (newer != NULL && out->newer != NULL) {
+            ssi__unref(out->newer);     /* the insertion is the older version */
+        }
+        out->newer = newer != NULL ? newer : out->newer;
+    }
     return rc;
 }
 
 bool version__has_chain(struct txn_manager *manager, const struct tree_info *info, struct bytes key)
 {
-    if (atomic_load_explicit(&((struct tree_info *)info)->entries, memory_order_acquire) == 0) {
-        return false;
-    }
     uint64_t hash = version__hash(info->id, key);
     struct bucket *bucket = version__lock(manager, hash);
     bool found = version__find(bucket, hash, info, key) != NULL;
@@ -421,6 +437,7 @@ void version__purge_writer(struct txn *txn)
     struct txn_manager *manager = txn->manager;
     struct version *entry;
 
+    run__drop_all(txn);
     while ((entry = pop_own(txn)) != NULL) {
         struct chain *chain = entry->chain;
         bool deleted = entry->kind == VERSION_DELETE;
@@ -459,6 +476,12 @@ void version__purge_committed(struct txn_manager *manager, CommitTs horizon)
 
 /* ---- rollback ------------------------------------------------------------------------------------- */
 
+/* An entry made for a row of a run carries no LSN. */
+static bool is_from_run(const struct version *entry, TxnId id)
+{
+    return entry->writer->id == id && entry->lsn == 0 && entry->kind == VERSION_INSERT;
+}
+
 /* The record of `key` is as it was before this entry; under the leaf's exclusive latch. */
 uint8_t version__undone(void *context, TxnId id, TreeId tree, struct bytes key, Lsn undone_lsn)
 {
@@ -478,6 +501,11 @@ uint8_t version__undone(void *context, TxnId id, TreeId tree, struct bytes key, 
     while (entry != NULL && (entry->writer->id != id || entry->lsn != undone_lsn || entry->kind == VERSION_LOCK)) {
         entry = entry->older;
     }
+    if (entry == NULL && chain != NULL) {
+        for (entry = chain->head; entry != NULL && !is_from_run(entry, id); entry = entry->older) {
+        }
+    }
+    bool from_run = entry == NULL || is_from_run(entry, id);
     if (entry != NULL && claim(entry)) {
         bool last = chain->length == 1;
         if (!entry->before_present && last) {
@@ -495,5 +523,9 @@ uint8_t version__undone(void *context, TxnId id, TreeId tree, struct bytes key, 
         flags = BTREE_VERSIONED;
     }
     version__unlock(bucket);
+    if (from_run && run__any(info)) {
+        run__undone(info, id, key);
+        purge__ghost(manager, info, key);
+    }
     return flags;
 }

@@ -41,6 +41,7 @@ struct write_call {
     CommitTs lost_to;
     struct chain *chain;            /* found, and then pinned; or made, and not yet in its bucket */
     bool chain_is_new;
+    bool in_run;                    /* a run takes the row: no entry is needed */
     struct version *entry;          /* ready to be pushed */
     struct bytes newest_reference;  /* outcome->newest must be read from this overflow chain */
     Lsn lsn;
@@ -256,6 +257,10 @@ static int decide(struct op *op, struct write_call *call, const struct btree_rec
 /* Under the leaf's latch: all that can be decided, and if it is to go ahead, all that could still fail. */
 static int judge_record(struct op *op, struct write_call *call, const struct btree_record *record)
 {
+    if (record != NULL && run__any(call->info) &&
+        run__materialise(op, call->session->manager, call->info, call->hash, call->key) != 0) {
+        return OP_FAILED;
+    }
     struct bucket *bucket = version__lock(call->session->manager, call->hash);
 
     version__discard(call->entry);
@@ -270,11 +275,44 @@ static int judge_record(struct op *op, struct write_call *call, const struct btr
     return rc;
 }
 
+static void cleanup(struct write_call *call)
+{
+    version__discard(call->entry);
+    call->entry = NULL;
+    if (call->chain != NULL) {
+        struct bucket *bucket = version__lock(call->session->manager, call->hash);
+        let_go_of_chain(call, bucket);
+        version__unlock(bucket);
+    }
+}
+
+/* No record, hence no chain: the key is free. */
+static int judge_absent(struct op *op, struct write_call *call, bool at_end)
+{
+    call->verdict = VERDICT_GO;
+    if (call->entry != NULL || call->chain != NULL) {
+        cleanup(call);
+    }
+    if (at_end && run__takes(call->session, call->info, call->key)) {
+        call->in_run = true;
+        return 0;
+    }
+    if (run__any(call->info) && run__exclude(op, call->info, call->key) != 0) {
+        return OP_FAILED;
+    }
+    return prepare_entry(op, call, NULL, NULL);
+}
+
 static int judge(void *arg, struct op *op, const struct btree_record *before, struct btree_change *change, bool *apply)
 {
     struct write_call *call = arg;
 
     *apply = false;
+    call->in_run = false;
+    if (before == NULL && call->kind == VERSION_INSERT) {
+        *apply = true;
+        return judge_absent(op, call, change->at_end);
+    }
     if (judge_record(op, call, before) != 0) {
         return OP_FAILED;
     }
@@ -310,6 +348,10 @@ static void applied(void *arg, Lsn lsn, const struct btree_record *now)
 {
     struct write_call *call = arg;
 
+    if (call->in_run) {
+        run__append(call->session, call->info, call->key);
+        return;
+    }
     call->lsn = lsn;
     push_entry(call);
 }
@@ -342,17 +384,6 @@ static int finish_answer(struct op *op, struct write_call *call)
     }
     return btree_read_overflow(op, call->session->manager->store, call->newest_reference, &op->arena,
                                &call->outcome->newest);
-}
-
-static void cleanup(struct write_call *call)
-{
-    version__discard(call->entry);
-    call->entry = NULL;
-    if (call->chain != NULL) {
-        struct bucket *bucket = version__lock(call->session->manager, call->hash);
-        let_go_of_chain(call, bucket);
-        version__unlock(bucket);
-    }
 }
 
 /* A right of way belongs to one row; whoever turns to another gives it up. */
@@ -488,9 +519,13 @@ static int lock_record(void *arg, struct op *op, const struct btree_record *reco
     struct write_call *call = arg;
     struct txn_session *session = call->session;
     struct txn_manager *manager = session->manager;
+
+    if (record != NULL && run__any(call->info) &&
+        run__materialise(op, manager, call->info, call->hash, call->key) != 0) {
+        return OP_FAILED;
+    }
     struct bucket *bucket = version__lock(manager, call->hash);
     struct chain *chain = version__find(bucket, call->hash, call->info, call->key);
-
     int rc = decide(op, call, record, chain);
     if (rc == 0 && call->verdict == VERDICT_GO) {
         rc = answer_newest(op, call, record, 0);
