@@ -204,6 +204,12 @@ static struct txn_manager *new_manager(struct op *op, struct store *store, const
     if (manager->options.version_memory == 0) {
         manager->options.version_memory = 64 << 20;
     }
+    if (manager->options.reads_each == 0) {
+        manager->options.reads_each = 8192;
+    }
+    if (manager->options.ended_kept == 0) {
+        manager->options.ended_kept = 16384;
+    }
     os_mutex_init(&manager->mutex, RANK_TXN_MANAGER);
     os_mutex_init(&manager->waits, RANK_WAIT_QUEUE);
     os_mutex_init(&manager->commits, RANK_COMMIT_ORDER);

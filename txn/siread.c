@@ -47,6 +47,11 @@ static bool is_point(const struct siread_point *point, uint64_t hash, const stru
            memcmp(point->key, key.data, key.len) == 0;
 }
 
+static int widen(struct op *op, struct ssi_txn *from, struct ssi_txn *to);
+static struct ssi_range *find_wide(const struct ssi_txn *self, const struct tree_info *info);
+static int widen_to(struct op *op, struct ssi_range *wide, struct bytes key);
+static int widen_with_range(struct op *op, struct ssi_txn *to, const struct ssi_range *range);
+
 int ssi__read_point(struct op *op, struct txn_session *session, struct tree_info *info, struct bytes key)
 {
     struct ssi_txn *self = session->ssi;
@@ -56,6 +61,13 @@ int ssi__read_point(struct op *op, struct txn_session *session, struct tree_info
 
     if (atomic_load_explicit(&self->safe, memory_order_relaxed)) {
         return 0;
+    }
+    if (self->point_count >= self->manager->options.reads_each && widen(op, self, self) != 0) {
+        return OP_FAILED;
+    }
+    struct ssi_range *wide = find_wide(self, info);
+    if (wide != NULL) {
+        return widen_to(op, wide, key);
     }
     struct siread_bucket *bucket = lock_bucket(ssi, hash);
     for (point = bucket->first; point != NULL; point = point->next) {
@@ -177,6 +189,19 @@ int ssi__scan_covers(struct op *op, struct txn_session *session, struct tree_inf
     if (atomic_load_explicit(&self->safe, memory_order_relaxed)) {
         return 0;
     }
+    if (first && self->range_count >= self->manager->options.reads_each) {
+        /* Too many scans: this one is recorded as a whole, at once, in the wide interval of the tree. */
+        struct ssi_range whole = { .info = info };
+        if (set_bound(op, &whole.low, range->low, true) != 0 || set_bound(op, &whole.high, range->high, true) != 0 ||
+            widen_with_range(op, self, &whole) != 0) {
+            mem_free(whole.low.data);
+            mem_free(whole.high.data);
+            return OP_FAILED;
+        }
+        mem_free(whole.low.data);
+        mem_free(whole.high.data);
+        return 0;
+    }
     if (first) {
         mine = mem_calloc(1, sizeof(*mine));
         if (mine == NULL) {
@@ -205,6 +230,7 @@ int ssi__scan_covers(struct op *op, struct txn_session *session, struct tree_inf
     if (first) {
         mine->own_next = self->ranges;
         self->ranges = mine;
+        self->range_count++;
         *record = mine;
     }
     return rc;
@@ -218,9 +244,131 @@ int ssi__scan_stopped(struct op *op, struct tree_info *info, struct ssi_range *r
     return rc;
 }
 
-static void free_ranges(struct ssi_txn *self)
+/* ---- widening ------------------------------------------------------------------------------------- */
+
+static struct ssi_range *find_wide(const struct ssi_txn *self, const struct tree_info *info)
 {
-    for (struct ssi_range *range = self->ranges, *next; range != NULL; range = next) {
+    struct ssi_range *range = self->wides;
+
+    while (range != NULL && range->info != info) {
+        range = range->own_next;
+    }
+    return range;
+}
+
+/* The interval takes the key in. */
+static int widen_to(struct op *op, struct ssi_range *wide, struct bytes key)
+{
+    struct tree_info *info = wide->info;
+    int rc = 0;
+
+    os_mutex_lock(&info->range_mutex);
+    if (!wide->low.unbounded && compare(&wide->low, key) >= 0) {
+        rc = set_bound(op, &wide->low, key, true);
+    }
+    if (rc == 0 && !wide->high.unbounded && compare(&wide->high, key) <= 0) {
+        rc = set_bound(op, &wide->high, key, true);
+    }
+    os_mutex_unlock(&info->range_mutex);
+    return rc;
+}
+
+static void link_range(struct ssi_range *range)
+{
+    struct tree_info *info = range->info;
+
+    os_mutex_lock(&info->range_mutex);
+    range->next = info->ranges;
+    if (range->next != NULL) {
+        range->next->prev = range;
+    }
+    info->ranges = range;
+    os_mutex_unlock(&info->range_mutex);
+    atomic_fetch_add_explicit(&info->sireads, 1, memory_order_release);
+}
+
+/* The reader's interval in this tree that takes in the key, made if need be. */
+static int widen_with_key(struct op *op, struct ssi_txn *to, struct tree_info *info, struct bytes key)
+{
+    struct ssi_range *wide = find_wide(to, info);
+
+    if (wide != NULL) {
+        return widen_to(op, wide, key);
+    }
+    wide = mem_calloc(1, sizeof(*wide));
+    if (wide == NULL) {
+        return op_out_of_memory(op);
+    }
+    wide->reader = to;
+    wide->info = info;
+    if (set_bound(op, &wide->low, key, true) != 0 || set_bound(op, &wide->high, key, true) != 0) {
+        mem_free(wide->low.data);
+        mem_free(wide);
+        return OP_FAILED;
+    }
+    link_range(wide);
+    wide->own_next = to->wides;
+    to->wides = wide;
+    return 0;
+}
+
+/* Takes in a whole interval; an open end opens the wide one too. */
+static int widen_with_range(struct op *op, struct ssi_txn *to, const struct ssi_range *range)
+{
+    static const struct bytes lowest = { (const uint8_t *)"", 0 };
+    struct bytes low = range->low.unbounded ? lowest : (struct bytes){ range->low.data, range->low.len };
+    struct bytes high = range->high.unbounded ? low : (struct bytes){ range->high.data, range->high.len };
+
+    if (widen_with_key(op, to, range->info, low) != 0 || widen_with_key(op, to, range->info, high) != 0) {
+        return OP_FAILED;
+    }
+    if (range->high.unbounded) {
+        struct ssi_range *wide = find_wide(to, range->info);
+        os_mutex_lock(&range->info->range_mutex);
+        wide->high.unbounded = true;
+        os_mutex_unlock(&range->info->range_mutex);
+    }
+    return 0;
+}
+
+/* First the wide intervals, then the single reads go: in between a writer meets both, which is harmless. Intervals of scans
+ * that are still open stay as they are, since they grow. */
+static int widen(struct op *op, struct ssi_txn *from, struct ssi_txn *to)
+{
+    for (const struct siread_point *point = from->points; point != NULL; point = point->own_next) {
+        if (widen_with_key(op, to, point->info, (struct bytes){ point->key, point->key_len }) != 0) {
+            return OP_FAILED;
+        }
+    }
+    free_points(from);
+    if (from == to) {
+        return 0;
+    }
+    for (const struct ssi_range *range = from->ranges; range != NULL; range = range->own_next) {
+        if (widen_with_range(op, to, range) != 0) {
+            return OP_FAILED;
+        }
+    }
+    for (const struct ssi_range *range = from->wides; range != NULL; range = range->own_next) {
+        if (widen_with_range(op, to, range) != 0) {
+            return OP_FAILED;
+        }
+    }
+    return 0;
+}
+
+int siread__hand_over(struct op *op, struct ssi_txn *from, struct ssi_txn *to)
+{
+    if (widen(op, from, to) != 0) {
+        return OP_FAILED;
+    }
+    siread__forget(from);
+    return 0;
+}
+
+static void free_range_list(struct ssi_range *ranges)
+{
+    for (struct ssi_range *range = ranges, *next; range != NULL; range = next) {
         struct tree_info *info = range->info;
         next = range->own_next;
         os_mutex_lock(&info->range_mutex);
@@ -234,13 +382,14 @@ static void free_ranges(struct ssi_txn *self)
         mem_free(range->high.data);
         mem_free(range);
     }
-    self->ranges = NULL;
 }
 
 void siread__forget(struct ssi_txn *self)
 {
     free_points(self);
-    free_ranges(self);
+    free_range_list(self->ranges);
+    free_range_list(self->wides);
+    self->ranges = self->wides = NULL;
 }
 
 bool ssi__has_read(struct txn_session *session, struct tree_info *info, struct bytes key)
@@ -258,6 +407,8 @@ bool ssi__has_read(struct txn_session *session, struct tree_info *info, struct b
     for (struct ssi_range *range = self->ranges; range != NULL && !found; range = range->own_next) {
         found = range->info == info && covers(range, key);
     }
+    struct ssi_range *wide = find_wide(self, info);
+    found = found || (wide != NULL && covers(wide, key));
     os_mutex_unlock(&info->range_mutex);
     return found;
 }

@@ -19,7 +19,8 @@
  * G4  The victim is the pivot if it is still in progress, else T1.  One that is ordered never is.
  * G5  The check at commit, the commit number and the place in the graph are one step, under the graph latch.
  * G6  An ended transaction is remembered until all that were in progress when it became visible have ended.
- * G7  A declared READ ONLY transaction is safe once the writers of its time have ended, none of them with an edge to
+ * G7  Memory is bounded: reads are widened, and ended transactions summarised, beyond limits; either only adds conflicts.
+ * G8  A declared READ ONLY transaction is safe once the writers of its time have ended, none of them with an edge to
  *     a commit before its snapshot; it is then tracked no longer.
  */
 #include "txn/ssi_int.h"
@@ -131,10 +132,11 @@ static void remove_link(struct ssi_edge *edge)
 
 int ssi__add_edge(struct op *op, struct ssi *ssi, struct ssi_txn *self, struct ssi_txn *reader, struct ssi_txn *writer)
 {
-    bool is_new;
+    bool is_new = true;
     int rc = 0;
 
-    if (add_link(op, reader, writer, &is_new) != 0) {
+    /* What was summarised has no lists any more; what matters of it is when it and those after it committed. */
+    if (!writer->summarised && add_link(op, reader, writer, &is_new) != 0) {
         return OP_FAILED;
     }
     if (!is_new) {
@@ -211,7 +213,7 @@ static void unlist(struct ssi *ssi, struct ssi_txn *self)
     *(self->next != NULL ? &self->next->prev : &ssi->last) = self->prev;
 }
 
-/* G7: after a writer ended, the read-only transactions of its time look again. */
+/* G8: after a writer ended, the read-only transactions of its time look again. */
 static void settle_readers(struct ssi *ssi, const struct ssi_txn *ended)
 {
     for (struct ssi_txn *reader = ssi->last; reader != NULL && reader->begin_number > ended->begin_number;
@@ -397,6 +399,137 @@ void ssi__end(struct txn_session *session, bool committed)
     ssi__purge(manager);
 }
 
+/* ---- summarising ---------------------------------------------------------------------------------- */
+
+/* With a transaction open for hours, millions of others end and may not be forgotten.  Beyond a number of them the oldest are
+ * merged into one stand-in: it has read all that they read, widened, has ended when the last of them did, and takes over their edges
+ * to writers in progress.  Edges to them need no list: their readers have noted when they committed. */
+static struct ssi_txn *take_oldest_committed(struct ssi *ssi)
+{
+    for (struct ssi_txn *txn = ssi->first; txn != NULL; txn = txn->next) {
+        if (txn->ended && !txn->aborted) {
+            unlist(ssi, txn);
+            ssi->retained--;
+            return txn;
+        }
+    }
+    return NULL;
+}
+
+/* Without memory for the summary it stays, and is forgotten in its time. */
+static void relist(struct ssi *ssi, struct ssi_txn *self)
+{
+    struct ssi_txn *after = ssi->last;
+
+    while (after != NULL && after->begin_number > self->begin_number) {
+        after = after->prev;
+    }
+    self->prev = after;
+    self->next = after != NULL ? after->next : ssi->first;
+    *(after != NULL ? &after->next : &ssi->first) = self;
+    *(self->next != NULL ? &self->next->prev : &ssi->last) = self;
+    ssi->retained++;
+}
+
+static void absorb(struct op *op, struct ssi *ssi, struct ssi_txn *gone)
+{
+    struct ssi_txn *summary = &ssi->summary;
+    bool is_new;
+
+    if (committed_at(gone) > committed_at(summary)) {
+        atomic_store(&summary->commit_ts, committed_at(gone));
+    }
+    if (gone->end_number > summary->end_number) {
+        summary->end_number = gone->end_number;
+    }
+    if (gone->earliest_out < summary->earliest_out) {
+        summary->earliest_out = gone->earliest_out;
+    }
+    while (gone->out != NULL) {
+        struct ssi_txn *writer = gone->out->writer;
+        remove_link(gone->out);
+        if (in_progress(writer) && add_link(op, summary, writer, &is_new) != 0) {
+            atomic_store(&writer->doomed, true);    /* without memory for the edge nothing is known of it any more */
+        }
+    }
+    while (gone->in != NULL) {
+        remove_link(gone->in);
+    }
+    gone->summarised = true;
+}
+
+static void summarise(struct txn_manager *manager)
+{
+    struct ssi *ssi = manager->ssi;
+    struct ssi_txn *gone;
+    struct op op;
+
+    op_init(&op);
+    for (;;) {
+        os_mutex_lock(&ssi->graph);
+        bool due = ssi->retained > manager->options.ended_kept && !ssi->summarising;
+        gone = due ? take_oldest_committed(ssi) : NULL;
+        if (gone != NULL) {
+            ssi->summarising = true;
+            absorb(&op, ssi, gone);
+        }
+        os_mutex_unlock(&ssi->graph);
+        if (gone == NULL) {
+            break;
+        }
+        bool done = siread__hand_over(&op, gone, &ssi->summary) == 0;
+        os_mutex_lock(&ssi->graph);
+        absorb(&op, ssi, gone);         /* the edges of writers that met it in between */
+        ssi->summarising = false;
+        if (!done) {
+            relist(ssi, gone);
+        }
+        os_mutex_unlock(&ssi->graph);
+        if (!done) {
+            break;
+        }
+        ssi__unref(gone);
+        op_reset(&op);
+    }
+    op_end(&op);
+}
+
+/* Nobody in progress is a contemporary of what was summarised; graph latch held. */
+static bool summary_is_over(struct ssi *ssi)
+{
+    if (ssi->summarising || ssi->summary.end_number == 0) {
+        return false;
+    }
+    for (struct ssi_txn *txn = ssi->first; txn != NULL && txn->begin_number < ssi->summary.end_number; txn = txn->next) {
+        if (!txn->ended) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void forget_summary(struct ssi *ssi)
+{
+    os_mutex_lock(&ssi->graph);
+    bool over = summary_is_over(ssi);
+    if (over) {
+        ssi->summarising = true;
+        while (ssi->summary.out != NULL) {
+            remove_link(ssi->summary.out);
+        }
+    }
+    os_mutex_unlock(&ssi->graph);
+    if (!over) {
+        return;
+    }
+    siread__forget(&ssi->summary);
+    os_mutex_lock(&ssi->graph);
+    ssi->summary.end_number = 0;
+    ssi->summary.earliest_out = UINT64_MAX;
+    ssi->summarising = false;
+    os_mutex_unlock(&ssi->graph);
+}
+
 /* The oldest ended transaction of which nobody in progress is a contemporary (G6). */
 static struct ssi_txn *take_forgettable(struct ssi *ssi)
 {
@@ -443,6 +576,8 @@ void ssi__purge(struct txn_manager *manager)
             ssi__unref(gone);
         }
     } while (gone != NULL);
+    summarise(manager);
+    forget_summary(ssi);
 }
 
 /* ---- open and close ------------------------------------------------------------------------------- */
@@ -457,6 +592,8 @@ int ssi__open(struct op *op, struct txn_manager *manager)
     manager->ssi = ssi;
     os_mutex_init(&ssi->graph, RANK_SSI_GRAPH);
     os_cond_init(&ssi->changed);
+    ssi->summary = (struct ssi_txn){ .manager = manager, .ended = true, .earliest_out = UINT64_MAX };
+    atomic_store(&ssi->summary.wrote, true);
     ssi->buckets = mem_calloc(SIREAD_BUCKETS, sizeof(*ssi->buckets));
     return ssi->buckets != NULL ? 0 : op_out_of_memory(op);
 }
@@ -469,6 +606,7 @@ void ssi__close(struct txn_manager *manager)
         return;
     }
     ssi__purge(manager);
+    siread__forget(&ssi->summary);
     os_mutex_destroy(&ssi->graph);
     os_cond_destroy(&ssi->changed);
     mem_free(ssi->buckets);

@@ -64,7 +64,9 @@ struct ssi_txn {
     /* What it has read: the owner's thread while in progress, whoever forgets it afterwards. */
     struct siread_point *points;
     struct ssi_range *ranges;
-    uint32_t point_count;
+    struct ssi_range *wides;            /* one per tree at most */
+    uint32_t point_count, range_count;
+    bool summarised;                    /* its reads and edges went to the summary; graph latch */
 };
 
 enum { SIREAD_BUCKETS = 1 << 14 };
@@ -77,6 +79,8 @@ struct ssi {
     uint32_t writers;                   /* not read-only, and not yet visible or undone */
     uint32_t in_progress;
     uint32_t retained;                  /* ended, still known */
+    struct ssi_txn summary;             /* stands for ended transactions that were too many: see ssi.c */
+    bool summarising;                   /* somebody works on the summary's reads; graph latch */
     struct siread_bucket *buckets;
 };
 
@@ -85,6 +89,8 @@ int ssi__add_edge(struct op *op, struct ssi *ssi, struct ssi_txn *self, struct s
     MUST_CHECK;
 /* Did the reader's time overlap with the writer's? Graph latch, or the answer may be a needless yes. */
 bool ssi__concurrent(const struct ssi_txn *reader, const struct ssi_txn *writer);
+/* All that `from` has read is read by `to` from now on, widened to an interval per tree. */
+int siread__hand_over(struct op *op, struct ssi_txn *from, struct ssi_txn *to) MUST_CHECK;
 /* Takes what it has read out of the tables. */
 void siread__forget(struct ssi_txn *self);
 

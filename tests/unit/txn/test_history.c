@@ -441,13 +441,13 @@ static void judge(struct actor *actors, bool acyclic)
     free(history.to);
 }
 
-static void run_history(enum txn_level level)
+static void run_history(enum txn_level level, uint32_t reads_each, uint32_t ended_kept)
 {
     static struct actor actors[THREADS];
     struct db db;
     uint64_t committed = 0, aborted = 0;
 
-    db_open(&db, true);
+    db_open_limited(&db, true, reads_each, ended_kept);
     atomic_store(&tick, 0);
     atomic_store(&next_value, 1);
     memset(actors, 0, sizeof(actors));
@@ -477,12 +477,19 @@ static void run_history(enum txn_level level)
 
 static void snapshots_of_random_histories_are_exact(void **state)
 {
-    run_history(TXN_REPEATABLE_READ);
+    run_history(TXN_REPEATABLE_READ, 0, 0);
 }
 
 static void serializable_random_histories_have_a_serial_order(void **state)
 {
-    run_history(TXN_SERIALIZABLE);
+    run_history(TXN_SERIALIZABLE, 0, 0);
+}
+
+static void histories_stay_serializable_when_reads_are_widened_and_summarised(void **state)
+{
+    run_history(TXN_SERIALIZABLE, 3, 0);
+    run_history(TXN_SERIALIZABLE, 0, 1);
+    run_history(TXN_SERIALIZABLE, 2, 2);
 }
 
 int main(void)
@@ -490,6 +497,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(snapshots_of_random_histories_are_exact),
         cmocka_unit_test(serializable_random_histories_have_a_serial_order),
+        cmocka_unit_test(histories_stay_serializable_when_reads_are_widened_and_summarised),
     };
     seed = env_number("SEED", 1);
     transactions_each = env_number("COUNT", 1500);

@@ -258,6 +258,34 @@ static void a_deferrable_transaction_waits_for_a_safe_snapshot(void **state)
     db_close(&db);
 }
 
+static void a_long_transaction_among_many_short_ones_keeps_its_edges_in_the_summary(void **state)
+{
+    struct db db;
+    char key[16];
+    db_open_limited(&db, false, 0, 10);
+    FILL(&db, "x=1", "y=1");
+    begin(&db, 1, TXN_SERIALIZABLE);
+    assert_string_equal(get(&db, 1, "y"), "1");
+    begin(&db, 2, TXN_SERIALIZABLE);
+    get(&db, 2, "x");
+    put(&db, 2, "y", "2");
+    commit(&db, 2);
+    for (int i = 0; i < 300; i++) {
+        begin(&db, 2, TXN_SERIALIZABLE);
+        snprintf(key, sizeof(key), "z%d", i);
+        insert(&db, 2, key, "1");
+        commit(&db, 2);
+    }
+    /* The reader of x has long been summarised, and y's writer too. */
+    assert_string_equal(try_put(&db, 1, "x", "2"), "40001");
+    undo(&db, 1);
+    begin(&db, 1, TXN_SERIALIZABLE);
+    get(&db, 1, "y");
+    put(&db, 1, "x", "2");
+    commit(&db, 1);
+    db_close(&db);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -273,6 +301,7 @@ int main(void)
         cmocka_unit_test(aborted_writers_leave_no_edge_and_own_writes_no_conflict),
         cmocka_unit_test(reads_stay_recorded_after_rolling_back_to_a_mark),
         cmocka_unit_test(a_deferrable_transaction_waits_for_a_safe_snapshot),
+        cmocka_unit_test(a_long_transaction_among_many_short_ones_keeps_its_edges_in_the_summary),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -31,6 +31,7 @@ struct db {
     TreeId tree_id;
     struct btree *tree;
     struct op op;
+    uint32_t reads_each, ended_kept;    /* limits of the manager; 0: its own */
 };
 
 static inline struct bytes text(const char *s)
@@ -50,7 +51,8 @@ static inline void db_attach(struct db *db, bool create, bool background)
 {
     struct store_options options = { .vfs = db->vfs, .path = "t.db", .create = create, .no_background = !background,
                                      .cache_size = 8 << 20, .page_size = 4096 };
-    struct txn_options txn_options = { .no_background = !background };
+    struct txn_options txn_options = { .no_background = !background, .reads_each = db->reads_each,
+                                       .ended_kept = db->ended_kept };
 
     op_init(&db->op);
     MUST(db, store_open(&db->op, &options, &db->store));
@@ -61,9 +63,11 @@ static inline void db_attach(struct db *db, bool create, bool background)
     }
 }
 
-static inline void db_open(struct db *db, bool background)
+static inline void db_open_limited(struct db *db, bool background, uint32_t reads_each, uint32_t ended_kept)
 {
     memset(db, 0, sizeof(*db));
+    db->reads_each = reads_each;
+    db->ended_kept = ended_kept;
     db->vfs = os_memory_vfs_new();
     db_attach(db, true, background);
     MUST(db, txn_begin(&db->op, db->s[0], TXN_READ_COMMITTED, false, false));
@@ -72,6 +76,11 @@ static inline void db_open(struct db *db, bool background)
     txn_statement_end(db->s[0]);
     MUST(db, txn_commit(&db->op, db->s[0]));
     MUST(db, btree_open(&db->op, db->store, db->tree_id, &db->tree));
+}
+
+static inline void db_open(struct db *db, bool background)
+{
+    db_open_limited(db, background, 0, 0);
 }
 
 static inline void db_close_sessions(struct db *db)
