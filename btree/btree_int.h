@@ -37,7 +37,7 @@ enum { BTREE_HEIGHT_MAX = 40 };
 
 enum {
     LOG_PAGES = WAL_BTREE_FIRST,    /* a structure modification: actions on pages */
-    LOG_ROW,                        /* a row operation, undoable unless of a system transaction: see rowlog.c */
+    LOG_ROW,                        /* a row operation, undoable unless of a system transaction: see row.c */
     LOG_ROW_UNDONE,                 /* its compensation: actions */
     LOG_CREATE,                     /* a new tree, undoable: tree id, actions */
     LOG_CREATE_UNDONE,              /* its compensation: nothing left to do */

@@ -27,7 +27,7 @@
  * purge has removed.
  *
  * Freeing a chain takes pages off its front, some dozens per log record, and sets the entry to the rest; freeing a
- * tree is drop.c's.  Either is resumed where a crash has cut it off.
+ * tree is tree.c's.  Either is resumed where a crash has cut it off.
  */
 #include <string.h>
 

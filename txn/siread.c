@@ -14,7 +14,7 @@
  *     the reader ended has ended too.
  *
  * Differs from PostgreSQL, which locks pages and tuples and falls back to whole relations under pressure
- * [Ports, Grittner, VLDB 2012]: a key interval does not grow when pages split, and does not depend on the plan's page accesses.
+ * [PG12]: a key interval does not grow when pages split, and does not depend on the plan's page accesses.
  */
 #include "txn/ssi_int.h"
 

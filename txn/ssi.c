@@ -6,13 +6,13 @@
  *
  *      T1 -rw-> P -rw-> T3        P is the pivot, T1 and T3 may be the same transaction
  *
- * and T3 is the first of the three to commit [Fekete et al., TODS 2005].  So whoever never lets such a structure commit
+ * and T3 is the first of the three to commit [FLOOS05].  So whoever never lets such a structure commit
  * whole is serializable; that costs some needless aborts, but no waiting and no look at whole cycles.
  *
  *      example, write skew: T1 reads x and y, writes x; T2 reads x and y, writes y.
  *      T1 -rw-> T2 -rw-> T1.  The first to commit is T3 = T1; the other is the pivot and fails.
  *
- * G1  A structure is dangerous only if T3 committed before P and before T1 [Ports, Grittner, VLDB 2012].
+ * G1  A structure is dangerous only if T3 committed before P and before T1 [PG12].
  * G2  If T1 is read only, only if T3 committed before T1's snapshot: else T1 can be put before T3.
  * G3  Nobody is aborted before one of the three has committed: the retry of a victim then starts after that commit, and
  *     cannot meet the same three again.

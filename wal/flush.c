@@ -21,7 +21,7 @@
  * F2  A round is announced after it and every round before it was synced.
  * F3  A writer writes whole blocks; what was durable in the first one is repeated from the buffer exactly
  *     (append.c keeps it), what lies beyond the end in the last one is zero.
- * F4  After a failed write or sync no round is announced any more; nothing is retried [Rebello et al., ATC 2020].
+ * F4  After a failed write or sync no round is announced any more; nothing is retried [RPAA20].
  *
  * Sleepers wait on the word of the round that will carry their record.  Whoever frees a place for a new round
  * wakes one sleeper of the next round, which then leads, unless a running thread came first.

@@ -1,7 +1,7 @@
 /*
  * restart.c -- from a log and a stale database file to the state at the moment of the crash.
  *
- * ARIES in one pass over the log [ARIES92 §10]: records from the redo point on are redone, whoever wrote them,
+ * ARIES in one pass over the log [ARIES92 §6]: records from the redo point on are redone, whoever wrote them,
  * losers' too (history is repeated); beside that a table of transactions is kept, and whoever has neither
  * COMMIT nor ABORT at the end is a loser, to be rolled back by the layer above.
  *

@@ -3,7 +3,7 @@
  *
  * Clock: a hand goes round the frames; each use of a page sets a mark, the hand clears it, and who has none
  * when the hand comes is evicted.  One byte per frame, no list to keep in order, so a hit costs a load (and a
- * store once per round) [Corbato 68].
+ * store once per round) [CORB68].
  *
  * A dirty page is not evicted but first written, and never alone: whoever finds no clean frame writes a whole
  * batch of cold dirty pages (write.c), two syncs for up to 128 pages.  Usually the background writer has done
