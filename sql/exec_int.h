@@ -148,7 +148,8 @@ static inline struct tuple *exec__table_chain(const struct tuple_table *table, u
 }
 static inline bool tuple_matches(const struct tuple *tuple, uint64_t hash, struct bytes key)
 {
-    return tuple->hash == hash && tuple->key_len == key.len && __builtin_memcmp(tuple_key(tuple), key.data, key.len) == 0;
+    return tuple->hash == hash && tuple->key_len == key.len
+        && (key.len == 0 || __builtin_memcmp(tuple_key(tuple), key.data, key.len) == 0);
 }
 
 /* exec_sort.c: orders tuples by their keys, in place. */
