@@ -131,9 +131,10 @@ static Lsn append(struct wal *wal, struct wal_chain *chain, struct pending *rec,
     }
     atomic_store_explicit(&wal->end, lsn + size, memory_order_release);
     if (chain) {
+        /* A checkpoint reads them from another thread. */
         if (chain->first == 0)
-            chain->first = lsn;
-        chain->last = lsn;
+            __atomic_store_n(&chain->first, lsn, __ATOMIC_RELEASE);
+        __atomic_store_n(&chain->last, lsn, __ATOMIC_RELEASE);
     }
     if (ordered)
         ordered(arg, lsn);

@@ -160,6 +160,10 @@ static void transfers_keep_the_total(enum txn_level level, enum txn_sync sync)
         txn_set_sync(db.s[i + 1], i % 3 == 0 ? TXN_SYNC_FULL : sync);
         MUST(&db, os_thread_start(&db.op, work, &tellers[i], "teller", &tellers[i].thread));
     }
+    for (int i = 0; i < 3; i++) {
+        MUST(&db, store_checkpoint(&db.op, db.store));
+        os_sleep_us(3000);
+    }
     for (int i = 0; i < THREADS; i++) {
         os_thread_join(tellers[i].thread);
     }
