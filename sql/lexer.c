@@ -759,6 +759,8 @@ void lexer_skip_statement(struct lexer *lexer)
 
     op_init(&scratch);
     lexer->op = &scratch;
+    if (lexer->counted > lexer->at)     /* the parser has gone back; positions do not matter any more */
+        lexer->counted = lexer->at;
     struct arena_mark mark = arena_mark(lexer->arena);
     do {
         if (lexer_next(lexer, &token)) {

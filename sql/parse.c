@@ -93,6 +93,16 @@ static int run_grammar(struct parse *p, struct token *first)
     return rc;
 }
 
+/* A statement inside of EXPLAIN or COPY has the same parameters. */
+static void count_params(struct statement *statement, int count)
+{
+    statement->param_count = count;
+    if (statement->kind == STATEMENT_EXPLAIN)
+        statement->explain->statement->param_count = count;
+    else if (statement->kind == STATEMENT_COPY && statement->copy->query)
+        statement->copy->query->param_count = count;
+}
+
 int parse_statement(struct op *op, struct arena *arena, const char *sql, size_t len, size_t *tail, struct statement **statement)
 {
     struct parse p = { .op = op, .arena = arena };
@@ -103,6 +113,7 @@ int parse_statement(struct op *op, struct arena *arena, const char *sql, size_t 
     *tail = len;
     lexer_init(&p.lexer, op, arena, sql, len);
     rc = next_token(&p, &token);
+    p.first = token;
     if (!rc && token.code != 0 && token.code != TK_SEMI) {
         rc = parse__check_statement(&p, &token);
         if (!rc)
@@ -113,7 +124,7 @@ int parse_statement(struct op *op, struct arena *arena, const char *sql, size_t 
             lexer_skip_statement(&p.lexer);
         } else {
             *statement = p.statement;
-            (*statement)->param_count = p.param_count;
+            count_params(p.statement, p.param_count);
         }
     }
     *tail = p.lexer.at;

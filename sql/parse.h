@@ -15,6 +15,7 @@ struct parse {
     struct op *op;
     struct arena *arena;
     struct lexer lexer;
+    struct token first;             /* of the statement */
     struct token previous;          /* the token before the one being fed */
     size_t previous_end;
     struct statement *statement;    /* result */

@@ -222,26 +222,26 @@ static bool matches(const struct parse *p, const struct token *token, const char
     size_t n = strlen(word);
 
     /* a quoted name is no keyword */
-    return token->code != TK_SCONST && p->lexer.sql[token->start] != '"' && token->len == n && memcmp(token->text, word, n) == 0;
+    return token->start < token->end && token->code != TK_SCONST && p->lexer.sql[token->start] != '"' && token->len == n
+        && memcmp(token->text, word, n) == 0;
 }
 
 /* Features whose word is also part of plain wrong statements count only where they can stand. */
 static bool plausible(const struct parse *p, const struct feature *feature, const struct token *token)
 {
-    const char *first = p->lexer.sql + strspn(p->lexer.sql, " \t\r\n");
-    bool create = strncasecmp(first, "create", 6) == 0;
+    bool create = p->first.code == TK_CREATE;
 
     if (!strcmp(feature->word, "."))
         return p->previous.code == TK_RP;
     if (!strcmp(feature->word, "using"))
-        return feature->next || strncasecmp(first, "delete", 6) == 0;
+        return feature->next || p->first.code == TK_DELETE;
     if (!strcmp(feature->word, "like") || !strcmp(feature->word, "of") || !strcmp(feature->word, "as"))
         return create && (p->previous.code == TK_LP || p->previous.code == TK_COMMA || p->previous.code == TK_IDENT
                           || p->previous.code == TK_RP);
     if (!strcmp(feature->word, "where") || !strcmp(feature->word, "nulls"))
         return create;
     if (!strcmp(feature->word, "into"))
-        return strncasecmp(first, "select", 6) == 0;
+        return p->first.code == TK_SELECT;
     if (!strcmp(feature->word, "with"))
         return create || p->previous.code == TK_LP || p->previous.code == TK_IDENT || p->previous.code == TK_RP
             || p->previous.code == TK_EXPLAIN || p->previous.code == TK_ANALYZE || p->previous.code == TK_AS;
@@ -265,7 +265,7 @@ void parse__unexpected(struct parse *p, const struct token *token)
         const struct feature *feature = &features[i];
         const struct token *at = feature->previous ? &p->previous : token;
         const struct token *behind = feature->previous ? token : &next;
-        if (at->start < at->end && matches(p, at, feature->word) && (!feature->next || matches(p, behind, feature->next))
+        if (matches(p, at, feature->word) && (!feature->next || matches(p, behind, feature->next))
             && plausible(p, feature, token)) {
             parse__refuse(p, at->position, feature->name);
             return;
