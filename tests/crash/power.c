@@ -1,0 +1,381 @@
+/*
+ * power.c -- the power fails before every single write and sync of a workload, and each time everything promised is there.
+ *
+ * One run of the workload suffices: before each call that changes the disk, the fault vfs hands over a copy of it as it is at
+ * that moment, and with it goes a copy of the model.  Other threads take both and try
+ *
+ *     lose        nothing unsynced survives
+ *     keep        everything written survives
+ *     random      each unsynced sector survives or not, by a seed: torn and reordered writes
+ *     kill        the process dies, the database is opened again and goes on, and then the power fails, at a random call
+ *     again       the power fails, and once more during restart, at a random call
+ *
+ * and open the database afterwards, which must then hold
+ *
+ * P1  every acknowledged commit;
+ * P2  of the commits that were acknowledged without waiting for the disk, and the one in flight, the first k, for some k, each
+ *     wholly; of transactions in progress, nothing;
+ * P3  trees and pages in which CHECK finds nothing wrong.
+ *
+ * The workload has lives of its own, and its restarts and closes are tried as its transactions are:
+ *
+ *     create, work, killed with transactions in progress; restart, work, close; open, work, close
+ *
+ * SEED= chooses the run.  COUNT= is the number of times that each kind with chance in it is tried at each call; 1 by default.
+ * STEPS= is the length of the workload.  CALL= tries the n-th call only, loudly: `power` prints what to repeat.
+ */
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "tests/crash/power.h"
+
+enum { WORKERS = 2, FAILURES_MAX = 10 };
+
+enum kind { LOSE, KEEP, RANDOM, KILL, AGAIN, KIND_COUNT };
+static const char *const kind_names[KIND_COUNT] = { "lose", "keep", "random", "kill", "again" };
+
+/* The disk before one call, and what had been promised by then. */
+struct moment {
+    struct moment *next;
+    struct vfs *disk;
+    uint64_t call, newest_id;
+    struct model model;
+};
+
+static struct {
+    pthread_mutex_t mutex;
+    pthread_cond_t changed;
+    struct moment *first;
+    size_t waiting;
+    bool over;
+    uint64_t calls, trials, failures, only_call, seed, count;
+} all = { .mutex = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER };
+
+static uint64_t number_of_run(const char *name, uint64_t usual)
+{
+    const char *text = getenv(name);
+
+    return text != NULL ? strtoull(text, NULL, 10) : usual;
+}
+
+/* ---- one trial ------------------------------------------------------------------------------------ */
+
+static void print_finding(void *arg, const char *line)
+{
+    fprintf(stderr, "  check: %s\n", line);
+}
+
+static int complain(struct run *run, const char *what)
+{
+    const struct op_error *error = &run->op.error;
+
+    fprintf(stderr, "  %s: %s %s (%s)\n", what, error->sqlstate, error->message ? error->message : "",
+            error->detail ? error->detail : "");
+    return 1;
+}
+
+/* The database is open: P1 to P3.  settle: go on with what survived. */
+static int judge(struct run *run)
+{
+    bool explained;
+    size_t survived;
+    uint64_t findings = 0, id;
+
+    if (run_compare(run, false, &explained, &survived) != 0) {
+        return complain(run, "reading everything");
+    }
+    if (!explained) {
+        fprintf(stderr, "  the database holds something else than what was committed:\n");
+        if (run_compare(run, true, &explained, &survived) != 0) {
+            return complain(run, "reading everything again");
+        }
+        return 1;
+    }
+    model_settle(&run->model, survived);
+    model_free(&run->model);
+    if (txn_begin(&run->op, run->reader, TXN_READ_COMMITTED, false, false) != 0
+        || txn_next_id(&run->op, run->reader, 1, &id) != 0) {
+        return complain(run, "taking a number");
+    }
+    txn_rollback(run->reader);
+    if (id <= run->model.highest_id) {
+        fprintf(stderr, "  the number %llu was handed out before\n", (unsigned long long)id);
+        return 1;
+    }
+    run->newest_id = id;
+    if (store_check(&run->op, run->store, print_finding, NULL, &findings) != 0) {
+        return complain(run, "check");
+    }
+    return findings > 0;
+}
+
+/* Opens, and on an error other than a cut power complains.  *cut: the power failed meanwhile. */
+static int try_open(struct run *run, bool *cut)
+{
+    int rc = run_open(run, false);
+
+    *cut = fault_is_cut(run->vfs);
+    if (rc == 0 || *cut) {
+        return 0;
+    }
+    return complain(run, "open");
+}
+
+static enum fault_loss random_loss(struct rng *rng)
+{
+    return (enum fault_loss)rng_below(rng, 3);
+}
+
+/* Restarts, with more power cuts on the way. */
+static int restart_under_cuts(struct run *run)
+{
+    for (uint64_t tries = 1 + rng_below(&run->rng, 3); tries > 0; tries--) {
+        bool cut;
+        fault_cut_at(run->vfs, 1 + rng_below(&run->rng, 50));
+        if (try_open(run, &cut) != 0) {
+            return 1;
+        }
+        run_abandon(run);
+        fault_power_on(run->vfs, random_loss(&run->rng), rng_next(&run->rng));
+    }
+    return 0;
+}
+
+/* The process was killed and starts again; some work later the power fails. */
+static int go_on_and_cut(struct run *run)
+{
+    bool cut;
+    int failures;
+
+    if (try_open(run, &cut) != 0 || (failures = judge(run)) != 0) {
+        return 1;
+    }
+    fault_cut_at(run->vfs, 1 + rng_below(&run->rng, 40));
+    if (run_steps(run, 150) != 0 && !fault_is_cut(run->vfs)) {
+        return complain(run, "going on");
+    }
+    run_abandon(run);
+    fault_power_on(run->vfs, random_loss(&run->rng), rng_next(&run->rng));
+    return 0;
+}
+
+static int final_look(struct run *run, bool close)
+{
+    bool cut;
+
+    if (try_open(run, &cut) != 0 || judge(run) != 0) {
+        return 1;
+    }
+    if (!close) {
+        return 0;
+    }
+    if (run_close(run) != 0) {
+        return complain(run, "close");
+    }
+    return try_open(run, &cut) != 0 || judge(run) != 0;
+}
+
+static int try_kind(struct run *run, enum kind kind)
+{
+    static const enum fault_loss losses[KIND_COUNT] = { FAULT_LOSE_ALL, FAULT_KEEP_ALL, FAULT_KEEP_RANDOM, FAULT_KILL };
+    enum fault_loss loss = kind == AGAIN ? random_loss(&run->rng) : losses[kind];
+
+    fault_power_on(run->vfs, loss, rng_next(&run->rng));
+    if (kind == KILL && go_on_and_cut(run) != 0) {
+        return 1;
+    }
+    if (kind == AGAIN && restart_under_cuts(run) != 0) {
+        return 1;
+    }
+    return final_look(run, rng_below(&run->rng, 8) == 0);
+}
+
+static void try_once(const struct moment *moment, struct vfs *disk, enum kind kind, uint64_t turn)
+{
+    struct run *run = calloc(1, sizeof(*run));
+
+    if (run == NULL) {
+        abort();
+    }
+    op_init(&run->op);
+    run->vfs = disk;
+    run->newest_id = moment->newest_id;
+    rng_seed(&run->rng, all.seed * 1000003 + moment->call * 64 + turn * 8 + kind);
+    model_copy(&run->model, &moment->model);
+    int failures = try_kind(run, kind);
+    run_abandon(run);
+    model_free(&run->model);
+    op_end(&run->op);
+    free(run);
+    os_vfs_destroy(disk);
+    pthread_mutex_lock(&all.mutex);
+    all.trials++;
+    all.failures += (uint64_t)failures;
+    pthread_mutex_unlock(&all.mutex);
+    if (failures != 0) {
+        fprintf(stderr, "FAILED: SEED=%llu CALL=%llu, kind %s, turn %llu\n", (unsigned long long)all.seed,
+                (unsigned long long)moment->call, kind_names[kind], (unsigned long long)turn);
+    }
+}
+
+static void try_all_kinds(struct moment *moment)
+{
+    for (int kind = 0; kind < KIND_COUNT; kind++) {
+        uint64_t turns = kind < RANDOM ? 1 : all.count;
+        for (uint64_t turn = 0; turn < turns; turn++) {
+            try_once(moment, fault_copy(moment->disk), kind, turn);
+        }
+    }
+    os_vfs_destroy(moment->disk);
+    model_free(&moment->model);
+    free(moment);
+}
+
+/* ---- handing moments over ------------------------------------------------------------------------- */
+
+static void *worker(void *arg)
+{
+    for (;;) {
+        pthread_mutex_lock(&all.mutex);
+        while (all.first == NULL && !all.over) {
+            pthread_cond_wait(&all.changed, &all.mutex);
+        }
+        struct moment *moment = all.first;
+        if (moment != NULL) {
+            all.first = moment->next;
+            all.waiting--;
+            pthread_cond_broadcast(&all.changed);
+        }
+        pthread_mutex_unlock(&all.mutex);
+        if (moment == NULL) {
+            return NULL;
+        }
+        try_all_kinds(moment);
+    }
+}
+
+static void hand_over(struct vfs *copy, void *arg)
+{
+    struct run *run = arg;
+    struct moment *moment;
+
+    all.calls++;
+    if ((all.only_call != 0 && all.only_call != all.calls) || all.failures >= FAILURES_MAX) {
+        os_vfs_destroy(copy);
+        return;
+    }
+    moment = calloc(1, sizeof(*moment));
+    if (moment == NULL) {
+        abort();
+    }
+    moment->disk = copy;
+    moment->call = all.calls;
+    moment->newest_id = run->newest_id;
+    model_copy(&moment->model, &run->model);
+    pthread_mutex_lock(&all.mutex);
+    while (all.waiting >= WORKERS) {
+        pthread_cond_wait(&all.changed, &all.mutex);
+    }
+    struct moment **link = &all.first;
+    while (*link != NULL) {
+        link = &(*link)->next;
+    }
+    *link = moment;
+    all.waiting++;
+    pthread_cond_broadcast(&all.changed);
+    pthread_mutex_unlock(&all.mutex);
+}
+
+/* ---- the run -------------------------------------------------------------------------------------- */
+
+static void die(struct run *run, const char *what)
+{
+    complain(run, what);
+    printf("power seed=%llu count=%llu failures=1\n", (unsigned long long)all.seed, (unsigned long long)all.trials);
+    _exit(1);
+}
+
+/* The process dies with transactions in progress, and starts again. */
+static void die_and_restart(struct run *run)
+{
+    bool explained;
+    size_t survived;
+
+    run_abandon(run);
+    fault_power_on(run->vfs, FAULT_KILL, 1);
+    fault_watch(run->vfs, hand_over, run);
+    if (run_open(run, false) != 0 || run_compare(run, true, &explained, &survived) != 0 || !explained) {
+        die(run, "restart");
+    }
+    model_settle(&run->model, survived);
+    model_free(&run->model);
+}
+
+static void live(struct run *run, uint64_t steps)
+{
+    if (run_open(run, false) != 0 || run_steps(run, steps / 2) != 0) {
+        die(run, "first life");
+    }
+    die_and_restart(run);
+    if (run_steps(run, steps / 3) != 0 || run_close(run) != 0) {
+        die(run, "second life");
+    }
+    model_settle(&run->model, run->model.pending_count);
+    if (run_open(run, false) != 0 || run_steps(run, steps / 6) != 0 || run_close(run) != 0) {
+        die(run, "third life");
+    }
+}
+
+static bool enough(const struct tally *t)
+{
+    return all.calls >= 2000 && t->checkpoints >= 2 && t->evictions > 0 && t->rollbacks > 0 && t->savepoint_rollbacks > 0
+        && t->merged_leaves > 0 && t->most_overflow > 0;
+}
+
+int main(void)
+{
+    struct run *run = calloc(1, sizeof(*run));
+    pthread_t threads[WORKERS];
+
+    if (run == NULL) {
+        return 1;
+    }
+    all.seed = number_of_run("SEED", os_clock_ns() % 1000000007);
+    all.count = number_of_run("COUNT", 1);
+    all.only_call = number_of_run("CALL", 0);
+    printf("power seed=%llu\n", (unsigned long long)all.seed);
+    fflush(stdout);
+    op_init(&run->op);
+    rng_seed(&run->rng, all.seed);
+    run->vfs = fault_vfs_new(all.seed);
+    fault_watch(run->vfs, hand_over, run);
+    for (int i = 0; i < WORKERS; i++) {
+        pthread_create(&threads[i], NULL, worker, NULL);
+    }
+    live(run, number_of_run("STEPS", 6600));
+    pthread_mutex_lock(&all.mutex);
+    all.over = true;
+    pthread_cond_broadcast(&all.changed);
+    pthread_mutex_unlock(&all.mutex);
+    for (int i = 0; i < WORKERS; i++) {
+        pthread_join(threads[i], NULL);
+    }
+    const struct tally *t = &run->tally;
+    printf("calls %llu, commits %llu, rollbacks %llu, of savepoints %llu, checkpoints %llu, evictions %llu, leaves %llu (merged %llu), "
+           "overflow pages %llu\n", (unsigned long long)all.calls, (unsigned long long)t->commits, (unsigned long long)t->rollbacks,
+           (unsigned long long)t->savepoint_rollbacks, (unsigned long long)t->checkpoints, (unsigned long long)t->evictions,
+           (unsigned long long)t->most_leaves, (unsigned long long)t->merged_leaves, (unsigned long long)t->most_overflow);
+    if (all.only_call == 0 && !enough(t)) {
+        fprintf(stderr, "the workload did not use what it is meant to use\n");
+        all.failures++;
+    }
+    printf("power seed=%llu count=%llu failures=%llu\n", (unsigned long long)all.seed, (unsigned long long)all.trials,
+           (unsigned long long)all.failures);
+    os_vfs_destroy(run->vfs);
+    op_end(&run->op);
+    free(run);
+    return all.failures == 0 ? 0 : 1;
+}
