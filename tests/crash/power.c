@@ -21,7 +21,8 @@
  *
  *     create, work, killed with transactions in progress; restart, work, close; open, work, close
  *
- * SEED= chooses the run.  COUNT= is the number of times that each kind with chance in it is tried at each call; 1 by default.
+ * SEED= chooses the run.  COUNT= is the number of times that each kind with chance in it is tried at each call; by default
+ * once, where kill and again take turns.
  * STEPS= is the length of the workload.  CALL= tries the n-th call only, loudly: `power` prints what to repeat.
  */
 #include <pthread.h>
@@ -221,10 +222,19 @@ static void try_once(const struct moment *moment, struct vfs *disk, enum kind ki
     }
 }
 
+/* How often this kind is tried at this call; the two dear ones take turns when once is enough. */
+static uint64_t turns_of(enum kind kind, uint64_t call)
+{
+    if (kind < RANDOM) {
+        return 1;
+    }
+    return all.count == 1 && kind == (call % 2 ? KILL : AGAIN) ? 0 : all.count;
+}
+
 static void try_all_kinds(struct moment *moment)
 {
     for (int kind = 0; kind < KIND_COUNT; kind++) {
-        uint64_t turns = kind < RANDOM ? 1 : all.count;
+        uint64_t turns = turns_of((enum kind)kind, moment->call);
         for (uint64_t turn = 0; turn < turns; turn++) {
             try_once(moment, fault_copy(moment->disk), kind, turn);
         }
