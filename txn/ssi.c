@@ -140,8 +140,8 @@ int ssi__add_edge(struct op *op, struct ssi *ssi, struct ssi_txn *self, struct s
     if (!writer->summarised && add_link(op, reader, writer, &is_new) != 0) {
         return OP_FAILED;
     }
-    if (!is_new) {
-        return 0;
+    if (!is_new && reader != &ssi->summary) {
+        return 0;       /* an edge of the stand-in may be another reader's: it is judged again */
     }
     CommitTs writer_ts = committed_at(writer);
     if (writer_ts != 0 && writer_ts < reader->earliest_out) {
