@@ -188,7 +188,7 @@ int exec__join_flush(struct op *op, struct join_output *join)
     o->out.count = join->count;
     o->out.selection = NULL;
     o->out.selected = join->count;
-    if (join->on || join->has_null_extended || join->node->join.join == PLAN_JOIN_SEMI) {
+    if (join->on || join->has_null_extended || join->node->join.join == PLAN_JOIN_SEMI || join->node->join.join == PLAN_JOIN_ANTI) {
         if (judge(op, join, &survivors))
             return OP_FAILED;
         o->out.selected = keep(join, survivors);

@@ -230,6 +230,23 @@ static int place_conditions(struct op *op, struct planner *planner, struct join_
     return OP_OK;
 }
 
+static void mark_column(void *arg, const struct expr *column)
+{
+    uint64_t **bits = arg;
+
+    bits[column->range][column->column / 64] |= (uint64_t)1 << column->column % 64;
+}
+
+/* What the query reads at all: any of it may be wanted outside of a part that is solved by itself. */
+static int columns_anywhere(struct op *op, struct planner *planner, const struct query *query, uint64_t **bits)
+{
+    for (int i = 0; i < query->range_count; i++)
+        if (!(bits[i] = op_arena_alloc(op, planner->arena, (query->ranges[i].column_count / 64 + 1) * 8)))
+            return OP_FAILED;
+    plan__query_columns(query, 0, mark_column, bits);
+    return OP_OK;
+}
+
 static int solve_composite(struct op *op, struct planner *planner, struct join_problem *outer, const struct from_node *from,
                            struct condition_list *pushed, struct join_item *item)
 {
@@ -243,21 +260,8 @@ static int solve_composite(struct op *op, struct planner *planner, struct join_p
     problem->used = op_arena_alloc(op, planner->arena, outer->query->range_count * sizeof *problem->used);
     if (!problem->used || take_apart(op, planner, problem, from))
         return OP_FAILED;
-    memcpy(problem->used, outer->used, outer->query->range_count * sizeof *problem->used);
-    /* columns that the outer join's own condition reads must come out */
-    for (int i = 0; i < item->on.count; i++) {
-        struct condition *condition = item->on.items[i];
-        for (int r = 0; r < outer->query->range_count; r++) {
-            if (!(condition->relations >> r & 1) || !(item->relations >> r & 1))
-                continue;
-            int words = outer->query->ranges[r].column_count / 64 + 1;
-            uint64_t *bits = op_arena_alloc(op, planner->arena, words * 8);
-            if (!bits)
-                return OP_FAILED;
-            memset(bits, 0xff, words * 8);
-            problem->used[r] = bits;
-        }
-    }
+    if (columns_anywhere(op, planner, outer->query, problem->used))
+        return OP_FAILED;
     all = problem->conditions;
     for (int i = 0; i < pushed->count; i++)
         if (plan__add_condition(op, planner->arena, &all, pushed->items[i]))

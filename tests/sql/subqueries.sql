@@ -68,3 +68,5 @@ SELECT id FROM a ORDER BY (SELECT count(*) FROM b WHERE b.aid = a.id) DESC, id L
 SELECT id FROM a WHERE id < 10 LIMIT (SELECT count(*) FROM n) OFFSET 1;
 SELECT i, (SELECT sum(j) FROM generate_series(1, i) j) FROM generate_series(1, 5) i;
 SELECT x, (SELECT string_agg(b.id::text, ',' ORDER BY b.id) FROM b WHERE b.v = g.x) FROM (SELECT DISTINCT x FROM a) g ORDER BY x;
+SELECT id FROM a WHERE id < 4 AND NOT EXISTS (SELECT 1 FROM b WHERE b.id = a.id) ORDER BY id;
+SELECT a.id, d.v FROM a LEFT JOIN (b JOIN n ON b.aid IN (SELECT k FROM n m WHERE m.k < b.v)) ON a.id > b.id LEFT JOIN b d ON b.v = d.id WHERE a.id < 4 ORDER BY 1, 2;
