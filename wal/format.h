@@ -28,7 +28,7 @@
  *                 12 transaction u64   20 prev LSN          only with WAL__HAS_TXN
  *                 28 undo_next LSN                          only with WAL_CLR
  *                    payload, zeros up to the next multiple of 8
- *   The checksum starts from a seed of (database id, epoch) and covers length, bytes 8 to the end, and the LSN.
+ *   The checksum starts from a seed of (database id, log id, epoch) and covers length, bytes 8 to the end, and the LSN.
  */
 #ifndef ISOLDE_WAL_FORMAT_H
 #define ISOLDE_WAL_FORMAT_H
