@@ -38,7 +38,7 @@ static struct field {
     FIELD(page_head, page_no), FIELD(page_head, tree_id),
     FIELD(node_head, slots), FIELD(node_head, ghosts), FIELD(node_head, heap), FIELD(node_head, garbage),
     FIELD(node_head, low_len), FIELD(node_head, high_len), FIELD(node_head, prefix_len), FIELD(node_head, flags),
-    FIELD(node_head, zero),
+    FIELD(node_head, skip), FIELD(node_head, zero),
     FIELD(node_slot, offset), FIELD(node_slot, suffix_len), FIELD(node_slot, head),
     FIELD(wal__file_head, magic), FIELD(wal__file_head, format), FIELD(wal__file_head, segment_size),
     FIELD(wal__file_head, database_id), FIELD(wal__file_head, log_id), FIELD(wal__file_head, zero), FIELD(wal__file_head, crc),
