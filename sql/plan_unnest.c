@@ -174,6 +174,8 @@ static int add_range(struct op *op, struct unnest *u)
         targets[i] = (struct target){ plan__copy(op, u->planner, output), name, false };
         if (!targets[i].expr)
             return OP_FAILED;
+        if (output->kind == EXPR_COLUMN)
+            targets[i].expr->level = 0;     /* it may have been met in a sub-select further in */
     }
     if (is_simple(inner)) {
         inner->targets = targets;
