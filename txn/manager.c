@@ -201,9 +201,6 @@ static struct txn_manager *new_manager(struct op *op, struct store *store, const
     if (options != NULL) {
         manager->options = *options;
     }
-    if (manager->options.version_memory == 0) {
-        manager->options.version_memory = 64 << 20;
-    }
     if (manager->options.reads_each == 0) {
         manager->options.reads_each = 8192;
     }

@@ -25,7 +25,6 @@ enum txn_level { TXN_READ_COMMITTED, TXN_REPEATABLE_READ, TXN_SERIALIZABLE };
 enum txn_sync { TXN_SYNC_OFF, TXN_SYNC_NORMAL, TXN_SYNC_FULL };
 
 struct txn_options {
-    uint64_t version_memory;        /* bytes of version store in memory; 0 = 64 MiB */
     uint32_t reads_each;            /* SERIALIZABLE: reads recorded one by one per transaction, then widened; 0 = 8,192 */
     uint32_t ended_kept;            /* SERIALIZABLE: ended transactions kept apart, then summarised; 0 = no limit */
     bool no_background;             /* tests: purge runs only in txn_purge */

@@ -242,9 +242,11 @@ char *input_line(struct shell *shell, const char *prompt)
     if (!shell->input_is_terminal)
         return plain_line(shell->input);
     if (sigsetjmp(at_prompt, 1)) {
+        prompting = 0;
         fputs("\n", stdout);
         text_clear(&shell->query);
         shell->line_abandoned = true;
+        return shell_strdup("");
     }
     prompting = 1;
     char *line = terminal_line(shell, prompt);

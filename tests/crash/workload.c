@@ -51,7 +51,7 @@ static int create_trees(struct run *run)
 int run_open(struct run *run, bool background)
 {
     struct op *op = &run->op;
-    struct txn_options options = { .version_memory = 1 << 20, .no_background = !background };
+    struct txn_options options = { .no_background = !background };
 
     run->store = NULL;
     run->manager = NULL;
