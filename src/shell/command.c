@@ -659,7 +659,7 @@ static bool do_help(struct shell *shell, struct command *command)
     (void)command;
     fputs("General\n"
           "  \\q                     leave\n"
-          "  \\g [FILE|\\|COMMAND]     run the statement (output to a file or pipe); \\gx: expanded; \\gset [PREFIX]: into variables\n"
+          "  \\g [FILE or |COMMAND]  run the statement (output to a file or pipe); \\gx: expanded; \\gset [PREFIX]: into variables\n"
           "  \\timing [on|off]       show how long statements take\n"
           "  \\errverbose            the last error in full\n"
           "  \\conninfo              the open database\n\n"
@@ -669,7 +669,7 @@ static bool do_help(struct shell *shell, struct command *command)
           "Input and output\n"
           "  \\copy ...              COPY from or to a file of this program's\n"
           "  \\i FILE                run a script; \\ir: relative to the running script\n"
-          "  \\o [FILE|\\|COMMAND]     send results to a file or pipe\n"
+          "  \\o [FILE or |COMMAND]  send results to a file or pipe\n"
           "  \\echo, \\qecho, \\warn   print words; -n: without newline\n"
           "  \\p  \\r  \\w FILE        show, clear, write the query buffer\n\n"
           "Format\n"
