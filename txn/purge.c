@@ -154,6 +154,16 @@ int txn_purge(struct op *op, struct txn_manager *manager)
     return run_round(op, manager->purge);
 }
 
+void txn_purge_pause(struct txn_manager *manager)
+{
+    os_mutex_lock(&manager->purge->round);
+}
+
+void txn_purge_resume(struct txn_manager *manager)
+{
+    os_mutex_unlock(&manager->purge->round);
+}
+
 /* ---- the thread ----------------------------------------------------------------------------------- */
 
 static bool has_work(struct purge *purge)

@@ -65,18 +65,17 @@ static int get_record(void *arg, struct op *op, const struct btree_record *recor
         return 0;
     }
     struct view view = view_of(session, session->read_ts, session->command);
-    struct arena_mark mark = arena_mark(&op->arena);
-    int rc = version__resolve(op, session->manager, call->info, &view, record, &op->arena, &seen);
+    struct arena scratch;       /* not the op's: what visit allocates there has to stay */
+    arena_init(&scratch);
+    int rc = version__resolve(op, session->manager, call->info, &view, record, &scratch, &seen);
     if (rc == 0) {
         rc = note_newer(op, session, seen.newer);
     }
     if (rc == 0 && seen.present) {
         *call->found = true;
-        rc = hand_up(op, session, &seen, record->key, &op->arena, call->visit, call->arg, &stop);
+        rc = hand_up(op, session, &seen, record->key, &scratch, call->visit, call->arg, &stop);
     }
-    if (rc == 0 && (seen.copied || seen.overflow)) {
-        arena_release(&op->arena, mark);
-    }
+    arena_free(&scratch);
     return rc;
 }
 
