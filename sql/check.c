@@ -283,7 +283,10 @@ int check_database(struct op *op, struct prepared *prepared)
         session__snapshot(op, session) != 0 || catalog_each_table(op, session, lock_table, &check) != 0 ||
         session__snapshot(op, session) != 0)
         return OP_FAILED;
-    if (store_check(op, database->store, storage_finding, &check, &damaged) != 0)
+    txn_purge_pause(database->manager);
+    int result = store_check(op, database->store, storage_finding, &check, &damaged);
+    txn_purge_resume(database->manager);
+    if (result != 0)
         return OP_FAILED;
     for (int i = 0; i < SYSTEM_TABLE_COUNT; i++)
         if (check_table(&check, op, database->system[i]) != 0)
