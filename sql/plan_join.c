@@ -230,6 +230,33 @@ static int place_conditions(struct op *op, struct planner *planner, struct join_
     return OP_OK;
 }
 
+/* A condition without any range decides for all rows at once. */
+static int add_gate(struct op *op, struct planner *planner, struct join_problem *problem, struct path_list *paths)
+{
+    struct expr *condition = plan__join_conditions(op, planner->arena, &problem->gates);
+
+    if (!condition)
+        return OP_OK;
+    for (int i = 0; i < paths->count; i++) {
+        struct plan_node *child = paths->paths[i].node;
+        struct plan_node *node = plan__new_node(op, planner, PLAN_GATE, problem->query, child->column_count);
+        if (!node)
+            return OP_FAILED;
+        memcpy(node->types, child->types, child->column_count * sizeof *node->types);
+        memcpy(node->layout, child->layout, child->column_count * sizeof *node->layout);
+        node->left = child;
+        node->rows = child->rows;
+        node->width = child->width;
+        node->startup_cost = child->startup_cost;
+        node->total_cost = child->total_cost;
+        node->filter_text = condition;
+        if (plan__to_slots(op, planner, problem->query, condition, 0, NULL, &node->filter))
+            return OP_FAILED;
+        paths->paths[i].node = node;
+    }
+    return OP_OK;
+}
+
 static void mark_column(void *arg, const struct expr *column)
 {
     uint64_t **bits = arg;
@@ -266,40 +293,14 @@ static int solve_composite(struct op *op, struct planner *planner, struct join_p
     for (int i = 0; i < pushed->count; i++)
         if (plan__add_condition(op, planner->arena, &all, pushed->items[i]))
             return OP_FAILED;
-    if (place_conditions(op, planner, problem, &all) || plan__join_order(op, planner, problem, &paths))
+    if (place_conditions(op, planner, problem, &all) || plan__join_order(op, planner, problem, &paths)
+        || add_gate(op, planner, problem, &paths))
         return OP_FAILED;
     item->node = paths.paths[0].node;
     for (int i = 1; i < paths.count; i++)
         if (paths.paths[i].node->total_cost < item->node->total_cost)
             item->node = paths.paths[i].node;
     item->rows = item->node->rows;
-    return OP_OK;
-}
-
-/* A condition without any range decides for all rows at once. */
-static int add_gate(struct op *op, struct planner *planner, struct join_problem *problem, struct path_list *paths)
-{
-    struct expr *condition = plan__join_conditions(op, planner->arena, &problem->gates);
-
-    if (!condition)
-        return OP_OK;
-    for (int i = 0; i < paths->count; i++) {
-        struct plan_node *child = paths->paths[i].node;
-        struct plan_node *node = plan__new_node(op, planner, PLAN_GATE, problem->query, child->column_count);
-        if (!node)
-            return OP_FAILED;
-        memcpy(node->types, child->types, child->column_count * sizeof *node->types);
-        memcpy(node->layout, child->layout, child->column_count * sizeof *node->layout);
-        node->left = child;
-        node->rows = child->rows;
-        node->width = child->width;
-        node->startup_cost = child->startup_cost;
-        node->total_cost = child->total_cost;
-        node->filter_text = condition;
-        if (plan__to_slots(op, planner, problem->query, condition, 0, NULL, &node->filter))
-            return OP_FAILED;
-        paths->paths[i].node = node;
-    }
     return OP_OK;
 }
 

@@ -51,3 +51,5 @@ SELECT upper(e.name) || '@' || d.city FROM emp e JOIN dept d ON e.dept = d.id OR
 SELECT d.*, e.id FROM dept d LEFT JOIN emp e USING (id) ORDER BY 1;
 SELECT id, d.name, e.name FROM dept d JOIN emp e USING (id) ORDER BY id DESC;
 SELECT t1.id FROM emp t1 LEFT JOIN emp t2 ON t1.id = t2.dept AND t2.id > 100 WHERE t2.id IS NULL AND t1.id < 3 ORDER BY 1;
+SELECT d.id, e.id FROM dept d LEFT JOIN (emp e JOIN skill s ON 4 < 2) ON e.dept = d.id ORDER BY 1, 2;
+SELECT d.id, e.id FROM dept d LEFT JOIN (emp e JOIN skill s ON s.emp = e.id AND NOT EXISTS (SELECT 1 FROM skill WHERE level > 5)) ON e.dept = d.id ORDER BY 1, 2;
