@@ -33,6 +33,7 @@ struct hash_join {
     struct program **left_keys, **right_keys;
     struct key_column *columns;
     bool single_int;
+    bool right_depends;             /* the table is another one for other outer values */
     struct key_builder key;
     struct tuple_table table;
     struct arena kept;              /* the tuples of the table */
@@ -419,7 +420,7 @@ static int hash_join_start(struct op *op, struct operator *o)
 {
     struct hash_join *h = (struct hash_join *)o;
 
-    if (h->built && (h->spilled || h->built_run != o->execution->run || o->node->right->depends))
+    if (h->built && (h->spilled || h->built_run != o->execution->run || h->right_depends))
         drop_table(h);
     h->left = NULL;
     h->in_row = false;
@@ -516,8 +517,11 @@ static int make_buffers(struct op *op, struct hash_join *h)
         return OP_FAILED;
     h->left_shape = (struct tuple_shape){ node->join.left_count, forms };
     h->right_shape = h->join.right_shape;
-    for (int i = 0; i < node->join.key_count; i++)
+    h->right_depends = node->right->depends;
+    for (int i = 0; i < node->join.key_count; i++) {
         h->columns[i].type = node->join.left_keys[i]->type.oid;
+        h->right_depends |= plan__depends(node->join.right_keys[i]);
+    }
     h->single_int = node->join.key_count == 1 && type_form(h->columns[0].type) == FORM_INT64;
     key_init(&h->key, NULL, 0);
     return OP_OK;

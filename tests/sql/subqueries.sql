@@ -71,3 +71,4 @@ SELECT x, (SELECT string_agg(b.id::text, ',' ORDER BY b.id) FROM b WHERE b.v = g
 SELECT id FROM a WHERE id < 4 AND NOT EXISTS (SELECT 1 FROM b WHERE b.id = a.id) ORDER BY id;
 SELECT a.id, d.v FROM a LEFT JOIN (b JOIN n ON b.aid IN (SELECT k FROM n m WHERE m.k < b.v)) ON a.id > b.id LEFT JOIN b d ON b.v = d.id WHERE a.id < 4 ORDER BY 1, 2;
 SELECT a.id FROM a WHERE NOT EXISTS (SELECT 1 FROM n JOIN b ON n.k = b.v WHERE a.x IN (SELECT m.k FROM n m WHERE m.k = b.id)) ORDER BY 1;
+SELECT a.id, (SELECT count(*) FROM b JOIN n ON b.v = n.k + a.id WHERE b.aid IS NOT NULL) FROM a ORDER BY 1;
