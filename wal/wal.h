@@ -84,8 +84,8 @@ Lsn wal_append(struct wal *wal, struct wal_chain *chain, uint8_t type, uint8_t f
 Lsn wal_append_clr(struct wal *wal, struct wal_chain *chain, uint8_t type, Lsn undo_next, const struct bytes *parts,
                    int part_count);
 /* As wal_append, calling `ordered(arg, lsn)` while the position is held, so that a commit's LSN and its place in the
- * commit order are one step: no other record gets an LSN in between. `ordered` must be short and take no latch but
- * RANK_COMMIT_ORDER's... it is called under RANK_WAL_BUFFER and so may take none at all below it. */
+ * commit order are one step: no other record gets an LSN in between. `ordered` must be short
+ * and take no latch: it is called under RANK_WAL_BUFFER. */
 Lsn wal_append_ordered(struct wal *wal, struct wal_chain *chain, uint8_t type, const struct bytes *parts,
                        int part_count, void (*ordered)(void *arg, Lsn lsn), void *arg);
 

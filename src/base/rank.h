@@ -16,17 +16,17 @@ enum rank {
     RANK_SQL_CATALOG,       /* the cache of table definitions */
     RANK_TXN_PURGE,         /* one round of purge at a time */
     RANK_STORE_HOOKS,       /* btree/: who answers for the transactions in progress */
-    RANK_TXN_MANAGER,       /* begin, end, and the list of slots */
-    RANK_LOCK_TABLE,        /* lock manager: wait queues, table locks */
+    RANK_TXN_MANAGER,       /* lists of sessions, of writers in progress, of trees */
+    RANK_LOCK_TABLE,        /* a session's own table locks; blocks of sequences */
     RANK_CHECKPOINT,        /* one checkpoint at a time */
     RANK_BTREE_GRAVES,      /* one thread at a time frees what is buried */
     RANK_BTREE_GROW,        /* one thread at a time makes the file longer */
     RANK_BTREE_REGISTRY,    /* tree id -> root page */
     RANK_PAGE,              /* page latches; several at once by btree/'s own rules */
     RANK_FREE_SPACE,
-    RANK_SSI,               /* SIREAD records */
+    RANK_SSI,               /* SIREAD records; runs of appended rows */
     RANK_VERSION_BUCKET,    /* a chain of the version store */
-    RANK_WAIT_QUEUE,        /* parking place of one waiting transaction */
+    RANK_WAIT_QUEUE,        /* txn/: all wait queues and shared table locks */
     RANK_SSI_GRAPH,         /* rw-antidependencies, and who commits first */
     RANK_COMMIT_ORDER,      /* ordered -> visible */
     RANK_BUF_MAP,           /* page state arrays, frame free list */
