@@ -27,11 +27,13 @@ static size_t character_offset(const char *text, int position)
 static size_t prefix_of_width(const char *text, size_t len, int columns)
 {
     size_t at = 0;
+    int width = 0;
     while (at < len) {
         size_t next = at + 1;
         while (next < len && ((unsigned char)text[next] & 0xC0) == 0x80)
             next++;
-        if (print_width(text, next) > columns)
+        width += print_width(text + at, next - at);
+        if (width > columns)
             break;
         at = next;
     }
