@@ -324,8 +324,11 @@ static int take_shared(struct op *op, struct txn_session *session, uint64_t tabl
         if (wait__sleep(op, session) != 0) {
             return OP_FAILED;
         }
+        /* Others read it while they look for a deadlock. */
+        os_mutex_lock(&manager->waits);
         session->wait.kind = WAIT_NONE;
         session->wait.granted = false;
+        os_mutex_unlock(&manager->waits);
     }
     os_mutex_lock(&session->fast_mutex);
     note_own(session, table, mode, false);
