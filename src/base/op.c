@@ -88,14 +88,19 @@ int op_fail_at(struct op *op, int position, const char *sqlstate, const char *fo
     return OP_FAILED;
 }
 
+/* What is added belongs to the report that was written last, and each part is written once. */
+static void add_part(struct op *op, const char **part, const char *format, va_list args)
+{
+    if (op_failed(op) && !op->sealed && !*part)
+        *part = arena_vprintf(&op->arena, format, args);
+}
+
 void op_detail(struct op *op, const char *format, ...)
 {
     va_list args;
 
-    if (!op_failed(op) || op->sealed || op->error.detail)
-        return;
     va_start(args, format);
-    op->error.detail = arena_vprintf(&op->arena, format, args);
+    add_part(op, &op->error.detail, format, args);
     va_end(args);
 }
 
@@ -103,10 +108,8 @@ void op_hint(struct op *op, const char *format, ...)
 {
     va_list args;
 
-    if (!op_failed(op) || op->sealed || op->error.hint)
-        return;
     va_start(args, format);
-    op->error.hint = arena_vprintf(&op->arena, format, args);
+    add_part(op, &op->error.hint, format, args);
     va_end(args);
 }
 
@@ -114,10 +117,8 @@ void op_context(struct op *op, const char *format, ...)
 {
     va_list args;
 
-    if (!op_failed(op) || op->sealed || op->error.context)
-        return;
     va_start(args, format);
-    op->error.context = arena_vprintf(&op->arena, format, args);
+    add_part(op, &op->error.context, format, args);
     va_end(args);
 }
 
