@@ -664,7 +664,7 @@ static bool do_help(struct shell *shell, struct command *command)
           "  \\errverbose            the last error in full\n"
           "  \\conninfo              the open database\n\n"
           "Tables\n"
-          "  \\d [NAME]              tables, views and indexes; or the columns and indexes of one\n"
+          "  \\d [NAME]              tables and indexes; or the columns and indexes of one\n"
           "  \\dt [PATTERN]          tables      \\di [PATTERN]  indexes\n\n"
           "Input and output\n"
           "  \\copy ...              COPY from or to a file of this program's\n"
