@@ -66,7 +66,8 @@ const struct row *model_newest(const struct model *model, int tree, uint32_t num
     return &model->acknowledged[tree][number];
 }
 
-/* The first tree has short keys in the order of their numbers; the second longer ones, scattered, with much in common. */
+/* The first tree has short keys in the order of their numbers; the second longer ones, scattered, with much in
+ * common. */
 struct bytes model_key(uint8_t buffer[KEY_BYTES_MAX], int tree, uint32_t number)
 {
     size_t len = 0, tail;

@@ -1,29 +1,30 @@
 /*
- * power.c -- the power fails before every single write and sync of a workload, and each time everything promised is there.
+ * power.c -- the power fails before every write and sync of a workload, and each time everything promised is there.
  *
- * One run of the workload suffices: before each call that changes the disk, the fault vfs hands over a copy of it as it is at
- * that moment, and with it goes a copy of the model.  Other threads take both and try
+ * One run of the workload suffices: before each call that changes the disk, the fault vfs hands over a copy of it
+ * as it is at that moment, and with it goes a copy of the model.  Other threads take both and try
  *
  *     lose        nothing unsynced survives
  *     keep        everything written survives
  *     random      each unsynced sector survives or not, by a seed: torn and reordered writes
- *     kill        the process dies, the database is opened again and goes on, and then the power fails, at a random call
+ *     kill        the process dies, the database is opened again and goes on, and then the power fails, at a
+ *                 random call
  *     again       the power fails, and once more during restart, at a random call
  *
  * and open the database afterwards, which must then hold
  *
  * P1  every acknowledged commit;
- * P2  of the commits that were acknowledged without waiting for the disk, and the one in flight, the first k, for some k, each
- *     wholly; of transactions in progress, nothing;
+ * P2  of the commits that were acknowledged without waiting for the disk, and the one in flight, the first k, for
+ *     some k, each wholly; of transactions in progress, nothing;
  * P3  trees and pages in which CHECK finds nothing wrong.
  *
  * The workload has lives of its own, and its restarts and closes are tried as its transactions are:
  *
  *     create, work, killed with transactions in progress; restart, work, close; open, work, close
  *
- * SEED= chooses the run.  COUNT= is the number of times that each kind with chance in it is tried at each call; by default
- * once, where kill and again take turns.
- * STEPS= is the length of the workload.  CALL= tries the n-th call only, loudly: `power` prints what to repeat.
+ * SEED= chooses the run.  COUNT= is the number of times that each kind with chance in it is tried at each call; by
+ * default once, where kill and again take turns. STEPS= is the length of the workload.  CALL= tries the n-th call
+ * only, loudly: `power` prints what to repeat.
  */
 #include <pthread.h>
 #include <stdio.h>
@@ -341,8 +342,23 @@ static void live(struct run *run, uint64_t steps)
 
 static bool enough(const struct tally *t)
 {
-    return all.calls >= 2000 && t->checkpoints >= 2 && t->evictions > 0 && t->rollbacks > 0 && t->savepoint_rollbacks > 0
-        && t->merged_leaves > 0 && t->most_overflow > 0;
+    return all.calls >= 2000 && t->checkpoints >= 2 && t->evictions > 0 && t->rollbacks > 0
+        && t->savepoint_rollbacks > 0 && t->merged_leaves > 0 && t->most_overflow > 0;
+}
+
+static void tell(const struct tally *t)
+{
+    const struct { const char *what; uint64_t number; } facts[] = {
+        { "calls", all.calls }, { "commits", t->commits }, { "rollbacks", t->rollbacks },
+        { "rollbacks to savepoints", t->savepoint_rollbacks }, { "checkpoints", t->checkpoints },
+        { "evictions", t->evictions }, { "leaves", t->most_leaves }, { "leaves merged", t->merged_leaves },
+        { "overflow pages", t->most_overflow },
+    };
+
+    for (size_t i = 0; i < sizeof(facts) / sizeof(facts[0]); i++) {
+        printf("%s%llu %s", i > 0 ? ", " : "", (unsigned long long)facts[i].number, facts[i].what);
+    }
+    printf("\n");
 }
 
 int main(void)
@@ -373,12 +389,8 @@ int main(void)
     for (int i = 0; i < WORKERS; i++) {
         pthread_join(threads[i], NULL);
     }
-    const struct tally *t = &run->tally;
-    printf("calls %llu, commits %llu, rollbacks %llu, of savepoints %llu, checkpoints %llu, evictions %llu, leaves %llu (merged %llu), "
-           "overflow pages %llu\n", (unsigned long long)all.calls, (unsigned long long)t->commits, (unsigned long long)t->rollbacks,
-           (unsigned long long)t->savepoint_rollbacks, (unsigned long long)t->checkpoints, (unsigned long long)t->evictions,
-           (unsigned long long)t->most_leaves, (unsigned long long)t->merged_leaves, (unsigned long long)t->most_overflow);
-    if (all.only_call == 0 && !enough(t)) {
+    tell(&run->tally);
+    if (all.only_call == 0 && !enough(&run->tally)) {
         fprintf(stderr, "the workload did not use what it is meant to use\n");
         all.failures++;
     }

@@ -38,8 +38,8 @@ struct commit {
 };
 
 /*
- * After a crash the database must hold `acknowledged`, and then the first k of the pending commits, each wholly, for some
- * k: those that did not wait for the disk, and at last the one that was in flight.
+ * After a crash the database must hold `acknowledged`, and then the first k of the pending commits, each wholly,
+ * for some k: those that did not wait for the disk, and at last the one that was in flight.
  */
 struct model {
     bool created;                   /* the trees are acknowledged */
@@ -94,15 +94,16 @@ struct run {
     struct tally tally;
 };
 
-/* Opens the database, restarting if need be; creates what is missing.  background: losers roll back while it is in use. */
+/* Opens the database, restarting if need be; creates what is missing.  background: losers roll back while it is
+ * in use. */
 int run_open(struct run *run, bool background);
 /* As if the process were killed; after any error too. */
 void run_abandon(struct run *run);
 int run_close(struct run *run);
 /* So many random steps. */
 int run_steps(struct run *run, uint64_t steps);
-/* Looks for the number of pending commits that explains what the database holds: false when there is none, with the first
- * differences on stderr when `loud`. */
+/* Looks for the number of pending commits that explains what the database holds; *explained is false when there is
+ * none, and the first differences are told when `loud`. */
 int run_compare(struct run *run, bool loud, bool *explained, size_t *survived);
 
 #endif

@@ -1,10 +1,11 @@
 /*
  * workload.c -- a few interleaved transactions that together use every part of the storage.
  *
- * One thread drives three sessions, so that a seed says all.  Their changes never meet (a row that a session has changed is
- * left alone by the others), so nobody waits.  Sizes are such that a few dozen pages of cache hold a fraction of the rows:
- * pages of transactions in progress are written out, and read again to be undone.  The trees grow for a while and shrink for a
- * while: splits, then ghosts, purge and merges.  One value in twelve lies in an overflow chain.
+ * One thread drives three sessions, so that a seed says all.  Their changes never meet (a row that a session has
+ * changed is left alone by the others), so nobody waits.  Sizes are such that a few dozen pages of cache hold a
+ * fraction of the rows: pages of transactions in progress are written out, and read again to be undone.  The trees
+ * grow for a while and shrink for a while: splits, then ghosts, purge and merges.  One value in twelve lies in an
+ * overflow chain.
  */
 #include <stdio.h>
 #include <string.h>
@@ -18,7 +19,8 @@
 static int open_store(struct run *run)
 {
     struct store_options options = {
-        .vfs = run->vfs, .path = "power.db", .page_size = 4096, .cache_size = 64 * 4096, .create = true, .no_background = true,
+        .vfs = run->vfs, .path = "power.db", .page_size = 4096, .cache_size = 64 * 4096,
+        .create = true, .no_background = true,
         .wal = { .segment_size = 1 << 16, .buffer_size = 1 << 16, .max_wal_size = 1 << 19 },
     };
 
@@ -167,8 +169,8 @@ static int write_row(struct run *run, struct session *session, const struct chan
         rc = txn_insert(op, session->txn, tree, k, v, &outcome);
     }
     if (rc == 0 && outcome.result != TXN_WRITTEN) {
-        return op_fail(op, "XX000", "row %u of tree %d: outcome %d where the model has it %s", change->number, change->tree,
-                       outcome.result, before->live ? "live" : "absent");
+        return op_fail(op, "XX000", "row %u of tree %d: outcome %d where the model has it %s",
+                       change->number, change->tree, outcome.result, before->live ? "live" : "absent");
     }
     return rc;
 }
@@ -224,7 +226,9 @@ static int note_row(void *arg, struct op *op, const struct txn_row *row, bool *s
     if (number >= ROWS || finding->rows[finding->tree][number].live) {
         return op_fail(op, "XX000", "a key that nobody wrote, or one twice, number %u", number);
     }
-    finding->rows[finding->tree][number] = (struct found){ true, hash_bytes(row->value.data, row->value.len, 1), row->value.len };
+    finding->rows[finding->tree][number] = (struct found){
+        true, hash_bytes(row->value.data, row->value.len, 1), row->value.len,
+    };
     return 0;
 }
 
@@ -470,8 +474,9 @@ static void tell_difference(const struct model *model, const struct finding *fin
     const struct found *found = &finding->rows[at / ROWS][at % ROWS];
     const struct row *row = &model->acknowledged[at / ROWS][at % ROWS];
 
-    fprintf(stderr, "  with %zu pending commits: row %d of tree %d is %s (%zu bytes), the model has it %s (%u bytes)\n", settled,
-            at % ROWS, at / ROWS, found->live ? "there" : "absent", found->len, row->live ? "there" : "absent", row->len);
+    fprintf(stderr, "  with %zu pending commits: row %d of tree %d is %s (%zu bytes), the model has it %s (%u bytes)\n",
+            settled, at % ROWS, at / ROWS, found->live ? "there" : "absent", found->len,
+            row->live ? "there" : "absent", row->len);
 }
 
 int run_compare(struct run *run, bool loud, bool *explained, size_t *survived)
