@@ -6,6 +6,7 @@
  * sequence; a look-up by key costs less than there, for trees are mostly in the cache.
  */
 #include <math.h>
+#include <string.h>
 
 #include "sql/plan_int.h"
 
@@ -18,8 +19,14 @@ int plan__table_size(struct op *op, struct planner *planner, const struct table_
     struct btree *tree;
     uint64_t records, leaf_pages;
 
-    if (btree_open(op, store, table->tree, &tree) || btree_estimate(op, tree, &records, &leaf_pages))
+    if (btree_open(op, store, table->tree, &tree))
         return OP_FAILED;
+    if (btree_estimate(op, tree, &records, &leaf_pages)) {
+        if (strcmp(op->error.sqlstate, "XX001") != 0)
+            return OP_FAILED;
+        op_clear_error(op);     /* the statement may well do without the page that is damaged */
+        records = leaf_pages = 0;
+    }
     *rows = (double)records;
     *pages = leaf_pages ? (double)leaf_pages : 1;
     if (records == 0) {     /* most likely it has not been filled yet, and the plan is kept */
