@@ -24,7 +24,7 @@ int alter_begin(struct op *op, struct alter *alter, struct store *store, uint64_
     alter->log_bytes = log_bytes;
     alter->pages = 0;
     log_begin(&alter->record);
-    if (wal_reserve(op, store->wal, log_bytes) != OP_OK)
+    if ((urgent ? wal_reserve_undo(op, store->wal, log_bytes) : wal_reserve(op, store->wal, log_bytes)) != OP_OK)
         return OP_FAILED;
     if (space_reserve(op, store, pages, urgent) != OP_OK) {
         wal_unreserve(store->wal, log_bytes);

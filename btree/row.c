@@ -297,7 +297,7 @@ int row_undo(struct op *op, struct store *store, struct wal_chain *chain, const 
     grave_plan(&move, record->txn, row.kind == BTREE_DELETE ? (struct bytes){NULL, 0} : chain_of(row.before, row.before_flags),
                row.kind == BTREE_DELETE ? (struct bytes){NULL, 0} : chain_of(row.after, row.after_flags), true);
     for (;;) {
-        if (wal_reserve(op, store->wal, row_log_bytes(store)) != OP_OK)
+        if (wal_reserve_undo(op, store->wal, row_log_bytes(store)) != OP_OK)
             return OP_FAILED;
         enum undo_step step = undo_once(op, tree, chain, record, &row, &move, &bytes);
         wal_unreserve(store->wal, row_log_bytes(store));

@@ -348,7 +348,7 @@ void txn_rollback(struct txn_session *session)
         if (undone) {
             writer__deactivate(txn);
         } else {
-            writer__ref(txn);       /* stays in progress until the next open */
+            loser__keep(txn);
         }
     }
     call_ends(session, false, 0);

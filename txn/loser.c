@@ -6,6 +6,9 @@
  * on a loser is like any writer in progress: its changes are invisible, its rows are locked; and it is rolled back in
  * the background, through the one path of rollback, popping entry after entry.
  *
+ * A rollback that cannot go on for want of disk space leaves a loser too: its changes stay invisible and its rows locked until
+ * the same thread gets through, or the next restart does.
+ *
  * The records' hints may be lost, since they are not logged; so while a tree has entries of losers every record is looked up.
  */
 #include "txn/txn_int.h"
@@ -99,6 +102,15 @@ int loser__adopt(struct op *op, struct txn_manager *manager)
     return 0;
 }
 
+void loser__keep(struct txn *txn)
+{
+    writer__ref(txn);
+    os_mutex_lock(&txn->manager->mutex);
+    txn->half_undone = true;
+    os_mutex_unlock(&txn->manager->mutex);
+    atomic_store(&txn->manager->losers_left, true);
+}
+
 static struct txn *find_loser(struct txn_manager *manager, bool *more)
 {
     struct txn *found = NULL;
@@ -106,9 +118,10 @@ static struct txn *find_loser(struct txn_manager *manager, bool *more)
     *more = false;
     os_mutex_lock(&manager->mutex);
     for (struct txn *txn = manager->active.active_next; txn != &manager->active; txn = txn->active_next) {
-        if (txn->recovered && found != NULL) {
+        bool loser = txn->recovered || txn->half_undone;
+        if (loser && found != NULL) {
             *more = true;
-        } else if (txn->recovered) {
+        } else if (loser) {
             found = txn;
         }
     }
@@ -125,7 +138,8 @@ int loser__roll_back_one(struct op *op, struct txn_manager *manager, bool *more)
     }
     if (!commit__undo(txn)) {
         *more = false;
-        return op_fail(op, "58030", "a transaction of before the restart could not be rolled back");
+        atomic_store(&manager->losers_left, true);
+        return op_fail(op, "58030", "a transaction could not be rolled back yet");
     }
     atomic_store(&txn->ended, true);
     wait__release_writer(txn, true);

@@ -10,6 +10,7 @@
  */
 #include "txn/ssi.h"
 #include "txn/txn_int.h"
+#include "wal/wal_open.h"
 
 struct tree_info *manager__tree(struct op *op, struct txn_manager *manager, TreeId id)
 {
@@ -262,6 +263,17 @@ failed:
     return OP_FAILED;
 }
 
+/* A transaction that could not be rolled back must be a loser of the next restart, so there must be one. */
+static void break_log(struct txn_manager *manager)
+{
+    struct op op;
+
+    op_init(&op);
+    (void)op_fail(&op, "53100", "a transaction could not be rolled back for want of disk space");
+    wal_break(manager->wal, &op);
+    op_end(&op);
+}
+
 static void close_manager(struct txn_manager *manager, bool abandoned)
 {
     struct store_hooks none = { .context = NULL };
@@ -272,6 +284,9 @@ static void close_manager(struct txn_manager *manager, bool abandoned)
     store_set_hooks(manager->store, &none);
     sequence__close(manager);
     free_versions(manager);
+    if (!abandoned && manager->active.active_next != &manager->active) {
+        break_log(manager);
+    }
     while (manager->active.active_next != &manager->active) {
         struct txn *txn = manager->active.active_next;
         writer__deactivate(txn);

@@ -151,6 +151,13 @@ static int run_round(struct op *op, struct purge *purge)
 
 int txn_purge(struct op *op, struct txn_manager *manager)
 {
+    bool more = manager->options.no_background && atomic_exchange(&manager->losers_left, false);
+
+    while (more) {
+        if (loser__roll_back_one(op, manager, &more) != 0) {
+            return OP_FAILED;
+        }
+    }
     return run_round(op, manager->purge);
 }
 
@@ -183,6 +190,7 @@ static void run(void *arg)
 
     op_init(&op);
     while (!atomic_load(&purge->stop) || (losers && !atomic_load(&purge->abandoned))) {
+        losers = losers || atomic_exchange(&purge->manager->losers_left, false);
         if (losers && loser__roll_back_one(&op, purge->manager, &losers) != 0) {
             losers = false;
         } else if (!losers && has_work(purge)) {

@@ -67,6 +67,7 @@ struct txn {
     atomic_bool contended;              /* somebody waits for one of its entries */
     bool serializable;
     bool recovered;                     /* a loser of the last restart */
+    bool half_undone;                   /* manager->mutex: its rollback met a full disk, and is tried again */
     struct txn_manager *manager;
     struct txn_session *session;        /* NULL once ended; manager->waits */
     struct wal_chain chain;             /* the owner's thread */
@@ -231,6 +232,7 @@ struct txn_manager {
     struct txn_session *sessions;
     uint32_t next_number;
     struct txn active;                  /* list head: writers in progress */
+    atomic_bool losers_left;            /* a rollback could not go on: see loser__keep */
     struct tree_info *_Atomic trees[TXN_TREE_HASH];     /* pushed under mutex, read without */
     struct slot *_Atomic slots[TXN_SLOT_CHUNKS];
     atomic_uint slot_chunks;
@@ -430,6 +432,8 @@ void purge__ghost(struct txn_manager *manager, struct tree_info *info, struct by
 int trees__free_graves(struct op *op, struct txn_manager *manager) MUST_CHECK;
 int loser__adopt(struct op *op, struct txn_manager *manager) MUST_CHECK;
 /* Rolls back one loser; *more tells whether others are left. */
+/* The transaction of a session that is gone could not be undone: it goes on as a loser. */
+void loser__keep(struct txn *txn);
 int loser__roll_back_one(struct op *op, struct txn_manager *manager, bool *more) MUST_CHECK;
 int sequence__open(struct op *op, struct txn_manager *manager) MUST_CHECK;
 void sequence__close(struct txn_manager *manager);

@@ -198,10 +198,21 @@ int wal__reserve(struct op *op, struct wal *wal, uint64_t bytes, uint64_t slack)
     }
 }
 
+/* With two slots, a checkpoint can always make this room. */
+static uint64_t slack(const struct wal *wal)
+{
+    uint64_t half = wal->payload / 2;
+    return half < SLACK_BYTES ? half : SLACK_BYTES;
+}
+
 int wal_reserve(struct op *op, struct wal *wal, uint64_t bytes)
 {
-    uint64_t half = wal->payload / 2;   /* with two slots, a checkpoint can always make this room */
-    return wal__reserve(op, wal, bytes, half < SLACK_BYTES ? half : SLACK_BYTES);
+    return wal__reserve(op, wal, bytes, slack(wal));
+}
+
+int wal_reserve_undo(struct op *op, struct wal *wal, uint64_t bytes)
+{
+    return wal__reserve(op, wal, bytes, slack(wal) / 2);
 }
 
 void wal_unreserve(struct wal *wal, uint64_t bytes)

@@ -73,6 +73,8 @@ struct wal_options {
  * Fails with 53100 (disk full) or 58030 (broken log).  Balance every call with wal_unreserve of the same bytes once the
  * records have been appended.  May write and wait: hold no page latch. */
 int wal_reserve(struct op *op, struct wal *wal, uint64_t bytes) MUST_CHECK;
+/* The same for undo, which may take half of the room that others must leave, so that it gets through on a full disk. */
+int wal_reserve_undo(struct op *op, struct wal *wal, uint64_t bytes) MUST_CHECK;
 void wal_unreserve(struct wal *wal, uint64_t bytes);
 
 /* Appends one record made of `parts` and links it to the chain (chain NULL: a system record, txn 0).  Cannot fail: the
