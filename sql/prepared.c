@@ -427,13 +427,6 @@ void prepared_cancel(struct op *op, struct prepared *prepared)
         forget_kept(prepared);
 }
 
-static void set_tag(struct prepared *prepared)
-{
-    const char *command = prepared__command(prepared->statement);
-    snprintf(prepared->tag, sizeof prepared->tag, "%s%s %lld", command,
-             prepared->statement->kind == STATEMENT_INSERT ? " 0" : "", (long long)prepared->rows);
-}
-
 void prepared__cut(struct session *session)
 {
     if (session->streaming)
@@ -518,7 +511,7 @@ static void step_kept(struct prepared *prepared, enum step_result *result)
         return;
     }
     if (prepared->planned == prepared->statement && prepared->statement->kind == STATEMENT_SELECT)
-        set_tag(prepared);
+        prepared->tag_counts = true;
     forget_kept(prepared);
     prepared->state = PREPARED_IDLE;
     *result = STEP_DONE;
@@ -539,7 +532,7 @@ static int step_stream(struct op *op, struct prepared *prepared, enum step_resul
         *result = STEP_ROW;
         return 0;
     }
-    set_tag(prepared);
+    prepared->tag_counts = true;
     return finish(op, prepared, result);
 }
 
@@ -567,7 +560,7 @@ static int run_modify(struct op *op, struct prepared *prepared, enum step_result
             return fail(op, prepared);
     } while (batch);
     prepared->rows = modify_count(prepared->modify);
-    set_tag(prepared);
+    prepared->tag_counts = true;
     if (finish(op, prepared, result) != 0)
         return OP_FAILED;
     if (prepared->kept.first) {
@@ -603,6 +596,7 @@ static int start(struct op *op, struct prepared *prepared, enum step_result *res
 {
     prepared->rows = 0;
     prepared->tag[0] = '\0';
+    prepared->tag_counts = false;
     forget_kept(prepared);
     if (!prepared->statement) {
         *result = STEP_DONE;
@@ -681,7 +675,14 @@ int prepared_column_count(const struct prepared *prepared) { return prepared->co
 const char *prepared_column_name(const struct prepared *prepared, int column) { return prepared->columns[column].name; }
 struct sql_type prepared_column_type(const struct prepared *prepared, int column) { return prepared->columns[column].type; }
 int64_t prepared_rows(const struct prepared *prepared) { return prepared->rows; }
-const char *prepared_tag(const struct prepared *prepared) { return prepared->tag; }
+
+const char *prepared_tag(struct prepared *prepared)
+{
+    if (prepared->tag_counts)
+        snprintf(prepared->tag, sizeof prepared->tag, "%s%s %lld", prepared__command(prepared->statement),
+                 prepared->statement->kind == STATEMENT_INSERT ? " 0" : "", (long long)prepared->rows);
+    return prepared->tag;
+}
 
 const struct datum *prepared_value(struct prepared *prepared, int column)
 {

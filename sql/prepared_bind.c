@@ -116,11 +116,11 @@ int prepared_bind(struct op *op, struct prepared *prepared, int n, Oid type, con
         prepared->params[n - 1] = out;
         return 0;
     }
-    if (!type_info(type))
+    bool same = type == target.oid || (type == TYPE_TEXT && target.oid == TYPE_VARCHAR && target.modifier < 0);
+    if (!same && !type_info(type))
         return op_fail(op, "0A000", "values of this type are not supported as parameters");
     if (type == TYPE_TEXT && check_text(op, value->s) != 0)
         return OP_FAILED;
-    bool same = type == target.oid || (type == TYPE_TEXT && target.oid == TYPE_VARCHAR && target.modifier < 0);
     if (same && type_form(type) != FORM_BYTES)
         out = *value;
     else if (same && type != TYPE_TEXT)

@@ -79,6 +79,7 @@ struct prepared {
     struct copy *copy;
     int64_t rows;
     uint64_t deadline_ns;           /* statement_timeout */
+    bool tag_counts;                /* the tag is the command and `rows`, and is written when someone asks */
     char tag[64];
 };
 

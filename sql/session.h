@@ -64,7 +64,7 @@ int prepared_step(struct op *op, struct prepared *prepared, enum step_result *re
 const struct datum *prepared_value(struct prepared *prepared, int column);
 int prepared_reset(struct op *op, struct prepared *prepared) MUST_CHECK;
 int64_t prepared_rows(const struct prepared *prepared);
-const char *prepared_tag(const struct prepared *prepared);
+const char *prepared_tag(struct prepared *prepared);
 int prepared_copy_put(struct op *op, struct prepared *prepared, const void *data, size_t len) MUST_CHECK;
 int prepared_copy_end(struct op *op, struct prepared *prepared, const char *failure, enum step_result *result) MUST_CHECK;
 int prepared_copy_get(struct op *op, struct prepared *prepared, struct bytes *piece) MUST_CHECK;    /* len 0: done */

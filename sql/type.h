@@ -51,7 +51,6 @@ struct type_info {
     const char *pg_name;    /* "int4", "varchar" */
     char category;          /* PostgreSQL's typcategory: B N S D T U X ... */
     bool preferred;
-    enum type_form form;
     int length;             /* typlen; -1 variable */
 };
 
@@ -63,7 +62,21 @@ const struct type_info *type_by_name(const char *name);
 bool type_is_foreign(const char *name);
 /* "numeric(10,2)", "character varying(20)"; in the arena; NULL when memory is exhausted. */
 const char *type_format(struct arena *arena, struct sql_type type);
-static inline enum type_form type_form(Oid oid) { return type_info(oid)->form; }
+
+static inline enum type_form type_form(Oid oid)
+{
+    switch (oid) {
+    case TYPE_BOOL:
+        return FORM_BOOL;
+    case TYPE_INT2: case TYPE_INT4: case TYPE_INT8: case TYPE_OID:
+    case TYPE_DATE: case TYPE_TIMESTAMP: case TYPE_TIMESTAMPTZ:
+        return FORM_INT64;
+    case TYPE_FLOAT4: case TYPE_FLOAT8:
+        return FORM_DOUBLE;
+    default:
+        return FORM_BYTES;
+    }
+}
 
 /* Text in and out, as PostgreSQL's input and output functions; 22P02, 22003, 22007, 22008 and 22001 as there.
  * Bytes live in the arena. type_parse applies the modifier too (varchar length, numeric scale) as an assignment

@@ -173,6 +173,13 @@ void arena_reset(struct arena *arena)
 {
     struct arena_block *keep = NULL;
 
+    if (!arena->head)
+        return;
+    if (!arena->head->older && arena->head->size <= BLOCK_MAX_BYTES) {     /* what it comes to from the second time on */
+        arena->next = arena->head->data;
+        HIDE(arena->next, arena->head->size);
+        return;
+    }
     while (arena->head) {
         struct arena_block *block = arena->head;
 

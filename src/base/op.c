@@ -31,7 +31,8 @@ void op_clear_error(struct op *op)
 
 void op_reset(struct op *op)
 {
-    op_clear_error(op);
+    if (op_failed(op))
+        op_clear_error(op);
     arena_reset(&op->arena);
 }
 
