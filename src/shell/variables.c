@@ -45,18 +45,21 @@ void shell_set(struct shell *shell, const char *name, const char *value)
     apply(shell, name, value);
 }
 
+/* The name may be the variable's own: it is freed last. */
 void shell_unset(struct shell *shell, const char *name)
 {
-    for (struct variable **at = &shell->variables; *at; at = &(*at)->next)
-        if (strcmp((*at)->name, name) == 0) {
-            struct variable *v = *at;
-            *at = v->next;
-            free(v->name);
-            free(v->value);
-            free(v);
-            break;
-        }
+    struct variable **at = &shell->variables, *gone;
+    while (*at && strcmp((*at)->name, name) != 0)
+        at = &(*at)->next;
+    gone = *at;
+    if (gone)
+        *at = gone->next;
     apply(shell, name, NULL);
+    if (gone) {
+        free(gone->name);
+        free(gone->value);
+        free(gone);
+    }
 }
 
 bool shell_is_on(const struct shell *shell, const char *name)
