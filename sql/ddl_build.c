@@ -138,7 +138,8 @@ static void sort(struct builder *builder)
         memcpy(first, key.data, key.len < 8 ? key.len : 8);
         builder->entries[i] = (struct entry){__builtin_bswap64(get_u64(first)), at};
     }
-    qsort(builder->entries, builder->entry_count, sizeof *builder->entries, compare_entries);
+    if (builder->entry_count > 0)
+        qsort(builder->entries, builder->entry_count, sizeof *builder->entries, compare_entries);
 }
 
 /* ---- runs ----------------------------------------------------------------------------------------- */
