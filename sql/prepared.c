@@ -39,6 +39,12 @@ static bool has_plan(const struct statement *statement)
     return statement->kind <= STATEMENT_DELETE;
 }
 
+/* What was meant for an earlier statement, or came too late for it, ends neither planning nor execution of the next one. */
+static void forget_interruption(struct session *session)
+{
+    atomic_store_explicit(txn_cancel_flag(session->txn), false, memory_order_relaxed);
+}
+
 /* ---- kept rows ------------------------------------------------------------------------------------ */
 
 static void forget_kept(struct prepared *prepared)
@@ -295,6 +301,8 @@ int prepared_make(struct op *op, struct session *session, const char *sql, size_
     *tail = len;
     if (!prepared)
         return op_out_of_memory(op);
+    if (!session->streaming)        /* else it may be meant for the statement whose rows are being read */
+        forget_interruption(session);
     prepared->session = session;
     prepared->next = session->first;
     prepared->link = &session->first;
@@ -342,7 +350,7 @@ static void start_clock(struct prepared *prepared)
 {
     struct session *session = prepared->session;
 
-    atomic_store_explicit(txn_cancel_flag(session->txn), false, memory_order_relaxed);
+    forget_interruption(session);
     txn_set_statement(session->txn, prepared->sql, prepared->len);
     prepared->deadline_ns = 0;
     if (session->statement_timeout_us)

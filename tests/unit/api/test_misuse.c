@@ -65,6 +65,13 @@ static void numbers_out_of_range_are_misuse(void **state)
     isolde_finalize(stmt);
 }
 
+static void an_interruption_that_comes_too_late_hits_nothing(void **state)
+{
+    struct fixture *f = *state;
+    isolde_interrupt(f->conn);      /* planning a join asks for interruptions, too */
+    expect(f->conn, "SELECT count(*) FROM generate_series(1, 3) a JOIN generate_series(1, 3) b ON a < b", "3");
+}
+
 static void wrong_options_are_named(void **state)
 {
     (void)state;
@@ -86,6 +93,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(closed_handles_are_misuse, open_memory, close_memory),
         cmocka_unit_test_setup_teardown(a_database_with_connections_stays_open, open_memory, close_memory),
         cmocka_unit_test_setup_teardown(numbers_out_of_range_are_misuse, open_memory, close_memory),
+        cmocka_unit_test_setup_teardown(an_interruption_that_comes_too_late_hits_nothing, open_memory, close_memory),
         cmocka_unit_test(wrong_options_are_named),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
