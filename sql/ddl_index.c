@@ -108,10 +108,15 @@ int ddl_create_index(struct op *op, struct session *session, const struct ast_cr
 
 /* ---- DROP INDEX ----------------------------------------------------------------------------------- */
 
-/* The table of an index, locked against everybody; *table is NULL when there is no such index. */
+/*
+ * The table of an index, locked against everybody; *table is NULL when there is no such index.  A snapshot that is kept goes on
+ * showing an index that was dropped after it, so the same one found missing a second time is gone.
+ */
 static int lock_owner(struct op *op, struct session *session, const struct ast_name *name, struct table_def **table,
                       const struct index_def **index)
 {
+    Oid missing = TYPE_INVALID;
+
     for (;;) {
         struct catalog_row *row;
         Oid oid, owner;
@@ -127,7 +132,7 @@ static int lock_owner(struct op *op, struct session *session, const struct ast_n
             return OP_FAILED;
         }
         struct datum prefix[] = {datum_int(oid)};
-        if (oid == TYPE_INVALID)
+        if (oid == TYPE_INVALID || oid == missing)
             return 0;
         if (catalog__find(op, session->database, session->txn, SYSTEM_INDEX, 0, prefix, 1, &row) != 0)
             return OP_FAILED;
@@ -142,7 +147,8 @@ static int lock_owner(struct op *op, struct session *session, const struct ast_n
                 *index = &(*table)->indexes[i];
                 return 0;
             }
-        catalog_release(*table);    /* dropped while this waited: look again */
+        catalog_release(*table);    /* dropped while this waited, or after the snapshot: look again */
+        missing = oid;
     }
 }
 

@@ -363,6 +363,18 @@ static void a_second_inserter_waits_for_the_first(void **state)
     expect(f->conn, "SELECT * FROM t ORDER BY id", "1|1;4|3");
 }
 
+static void an_index_dropped_after_the_snapshot_is_gone(void **state)
+{
+    struct fixture *f = *state;
+    run(f->conn, "CREATE TABLE t (u int); CREATE TABLE x (n int); CREATE INDEX i ON t (u)");
+    run(f->other, "BEGIN ISOLATION LEVEL REPEATABLE READ");
+    expect(f->other, "SELECT count(*) FROM x", "0");
+    run(f->conn, "DROP INDEX i");
+    run(f->other, "DROP INDEX IF EXISTS i");
+    expect(f->other, "DROP INDEX i", "42704 index \"i\" does not exist");
+    run(f->other, "ROLLBACK");
+}
+
 static void a_table_lock_holds_definitions_back(void **state)
 {
     struct fixture *f = *state;
@@ -392,7 +404,8 @@ int main(void)
         test(a_failed_block_hears_only_its_end), test(settings_are_undone_with_their_transaction),
         test(repeatable_read_refuses_a_layout_it_has_not_seen), test(read_committed_judges_a_changed_row_again),
         test(read_committed_follows_a_row_to_its_new_key), test(first_updater_wins_at_repeatable_read),
-        test(a_second_inserter_waits_for_the_first), test(a_table_lock_holds_definitions_back),
+        test(a_second_inserter_waits_for_the_first), test(an_index_dropped_after_the_snapshot_is_gone),
+        test(a_table_lock_holds_definitions_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
