@@ -17,6 +17,7 @@
 #include <string.h>
 
 #include "btree/btree_int.h"
+#include "src/base/planted.h"
 #include "src/base/endian.h"
 
 /* ---- building ------------------------------------------------------------------------------------- */
@@ -179,7 +180,7 @@ static int redo_page(struct op *op, struct redo *redo, PageNo page_no, bool imag
         return OP_OK;
     }
     redo->pages[redo->count].page_no = page_no;
-    redo->pages[redo->count].apply = image || head->lsn < redo->lsn;
+    redo->pages[redo->count].apply = image || head->lsn < redo->lsn || PLANTED("btree-redo-twice");
     *index = redo->count++;
     return OP_OK;
 }

@@ -23,6 +23,7 @@
  *     that is broken leaves the entries in place: readers go on undoing them in thought, and the next open does it for good.
  */
 #include "txn/ssi.h"
+#include "src/base/planted.h"
 #include "txn/txn_int.h"
 
 enum { RING_READY = 1, RING_FULL = 2, RING_SHIFT = 2 };
@@ -237,7 +238,7 @@ static int commit_writer(struct op *op, struct txn_session *session)
     struct txn_manager *manager = session->manager;
     struct txn *txn = session->writer;
 
-    txn->sync_full = session->sync == TXN_SYNC_FULL;
+    txn->sync_full = session->sync == TXN_SYNC_FULL && !PLANTED("txn-commit-unflushed");
     if (wal_is_broken(manager->wal)) {
         txn_rollback(session);
         return op_fail(op, "58030", "the log is broken: the database is read-only until it is opened again");

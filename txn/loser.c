@@ -11,6 +11,7 @@
  *
  * The records' hints may be lost, since they are not logged; so while a tree has entries of losers every record is looked up.
  */
+#include "src/base/planted.h"
 #include "txn/txn_int.h"
 
 /* The entry goes below those already there: the walk meets the newest first. */
@@ -87,7 +88,7 @@ int loser__adopt(struct op *op, struct txn_manager *manager)
 {
     const struct wal_restart *restart = store_restart(manager->store);
 
-    for (size_t i = 0; i < restart->state.chain_count; i++) {
+    for (size_t i = 0; i < restart->state.chain_count && !PLANTED("txn-forget-losers"); i++) {
         struct txn *txn = writer__new(op, manager, restart->state.chains[i].txn);
         if (txn == NULL) {
             return OP_FAILED;
