@@ -390,7 +390,7 @@ int main(void)
         pthread_join(threads[i], NULL);
     }
     tell(&run->tally);
-    if (all.only_call == 0 && !enough(&run->tally)) {
+    if (all.only_call == 0 && getenv("STEPS") == NULL && !enough(&run->tally)) {
         fprintf(stderr, "the workload did not use what it is meant to use\n");
         all.failures++;
     }
