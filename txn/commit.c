@@ -311,6 +311,23 @@ static void aborted(void *arg, Lsn lsn)
     atomic_store_explicit(&txn->commit_ts, TXN_TS_ABORTED, memory_order_seq_cst);
 }
 
+/*
+ * Undoes what the log chain holds behind `lsn`.  To undo the making of a tree is to drop it at once, and a round of purge may be looking
+ * at a ghost in it (P2).
+ */
+static int undo_to(struct op *op, struct txn *txn, Lsn lsn)
+{
+    struct txn_manager *manager = txn->manager;
+
+    if (!txn->created) {
+        return store_rollback(op, manager->store, &txn->chain, lsn);
+    }
+    txn_purge_pause(manager);
+    int rc = store_rollback(op, manager->store, &txn->chain, lsn);
+    txn_purge_resume(manager);
+    return rc;
+}
+
 /* Undoes the log chain and says so in the log. False when the log is broken (C3). */
 bool commit__undo(struct txn *txn)
 {
@@ -318,7 +335,7 @@ bool commit__undo(struct txn *txn)
     struct op op;
 
     op_init(&op);
-    bool done = txn->chain.last == 0 || store_rollback(&op, manager->store, &txn->chain, 0) == 0;
+    bool done = txn->chain.last == 0 || undo_to(&op, txn, 0) == 0;
     op_end(&op);
     if (done && txn->chain.last != 0) {
         wal_append_ordered(manager->wal, &txn->chain, WAL_ABORT, NULL, 0, aborted, txn);
@@ -367,7 +384,7 @@ int txn_rollback_to(struct op *op, struct txn_session *session, const struct txn
 
     wait__leave(session);
     if (txn != NULL && txn->chain.last > mark->lsn) {
-        if (store_rollback(op, session->manager->store, &txn->chain, mark->lsn) != 0) {
+        if (undo_to(op, txn, mark->lsn) != 0) {
             return OP_FAILED;
         }
     }

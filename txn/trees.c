@@ -26,6 +26,7 @@ int txn_create_tree(struct op *op, struct txn_session *session, TreeId *tree_id)
     if (session__writer(op, session, &writer) != 0) {
         return OP_FAILED;
     }
+    writer->created = true;
     return btree_create(op, session->manager->store, &writer->chain, tree_id);
 }
 

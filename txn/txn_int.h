@@ -80,6 +80,7 @@ struct txn {
     struct txn *active_next, *active_prev;      /* manager->mutex */
     struct txn *purge_next, *purge_prev;        /* committed, entries still needed; manager->commits */
     bool queued;                        /* in that list */
+    bool created;                       /* it made a tree, which its rollback drops: see commit.c */
     bool buried;                        /* it let go of a tree or an overflow chain: see trees.c */
     uint64_t ring_index;                /* where its commit stands in the ring */
     bool sync_full;

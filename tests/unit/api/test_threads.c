@@ -160,6 +160,27 @@ static void definitions_may_change_under_running_statements(void **state)
     assert_non_null(strstr(ask(f->conn, "CHECK DATABASE"), "no error found"));
 }
 
+/* Undone inserts leave ghosts for purge; the rollback then drops the trees in which they are. */
+static void *fill_and_forget(void *arg)
+{
+    struct worker *w = arg;
+    char sql[320];
+    snprintf(sql, sizeof sql,
+             "BEGIN; CREATE TABLE own%p (a int PRIMARY KEY); SAVEPOINT s; INSERT INTO own%p SELECT generate_series(1, 2000); "
+             "ROLLBACK TO s; ROLLBACK", arg, arg);
+    for (int i = 0; i < count / 8; i++)
+        if (isolde_exec(w->conn, sql, NULL, NULL) != ISOLDE_OK)
+            note(w);
+    return NULL;
+}
+
+static void purge_stays_out_of_trees_that_a_rollback_drops(void **state)
+{
+    struct fixture *f = *state;
+    run_threads(f, NULL, fill_and_forget);
+    assert_non_null(strstr(ask(f->conn, "CHECK DATABASE"), "no error found"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -168,6 +189,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(transfers_keep_the_total_at_serializable, open_memory, close_memory),
         cmocka_unit_test_setup_teardown(each_unique_key_is_taken_once, open_memory, close_memory),
         cmocka_unit_test_setup_teardown(definitions_may_change_under_running_statements, open_memory, close_memory),
+        cmocka_unit_test_setup_teardown(purge_stays_out_of_trees_that_a_rollback_drops, open_memory, close_memory),
     };
     seed = getenv("SEED") ? strtoul(getenv("SEED"), NULL, 10) : (unsigned long)time(NULL);
     count = getenv("COUNT") ? atoi(getenv("COUNT")) : 300;
