@@ -225,6 +225,12 @@ int prepared__bind(struct op *op, struct prepared *prepared)
     if (!prepared->query || stamp != prepared->stamp || session->plan_stamp != prepared->plan_stamp) {
         forget_plan(prepared);
         result = bind_and_plan(op, prepared);
+        while (result != 0 && strcmp(op->error.sqlstate, "XX000") == 0 && catalog_stamp(session) != stamp) {
+            op_clear_error(op);     /* a table was found, and its tree was gone when the planner asked for its size */
+            forget_plan(prepared);
+            stamp = catalog_stamp(session);
+            result = bind_and_plan(op, prepared);
+        }
         if (result == 0) {
             prepared->stamp = stamp;
             prepared->plan_stamp = session->plan_stamp;
