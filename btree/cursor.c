@@ -18,11 +18,13 @@
 #include "btree/btree_int.h"
 #include "src/base/mem.h"
 
+enum { CELLS_AHEAD = 6 };      /* a scan asks for cells as long before it reads them: time for a miss of the cache */
+
 int btree_get(struct op *op, struct btree *tree, struct bytes key,
               int (*visit)(void *arg, struct op *op, const struct btree_record *record), void *arg)
 {
     struct page_ref leaf;
-    struct cell cell;
+    struct cell cell = {0};
     unsigned slot;
     bool found;
     if (btree__find_leaf(op, tree, key, false, LATCH_SHARED, &leaf) != OP_OK)
@@ -214,6 +216,8 @@ static int visit_records(struct op *op, struct btree_cursor *cursor, const struc
         memcpy(buffer, prefix.data, prefix.len);
     for (unsigned i = 0; i < count && !*stopped; i++) {
         unsigned slot = cursor->backward ? span->to - 1 - i : span->from + i;
+        if (i + CELLS_AHEAD < count)
+            __builtin_prefetch(node.data + node_slots(node)[cursor->backward ? slot - CELLS_AHEAD : slot + CELLS_AHEAD].offset);
         if (!node_cell(node, slot, &cell) || prefix.len + cell.suffix.len > sizeof buffer)
             return btree__damaged(op, cursor->tree->store, leaf->page_no, "each cell lies within the heap");
         memcpy(buffer + prefix.len, cell.suffix.data, cell.suffix.len);

@@ -53,11 +53,6 @@ static uint32_t slot_head(struct bytes suffix, size_t skip)
 
 /* ---- reading -------------------------------------------------------------------------------------- */
 
-static uint32_t heap_end(struct node node)
-{
-    return node.usable - node_head(node)->low_len - node_head(node)->high_len;
-}
-
 static uint32_t slots_end(struct node node)
 {
     return NODE_HEAD_BYTES + NODE_SLOT_BYTES * (uint32_t)node_head(node)->slots;
@@ -72,9 +67,9 @@ const char *node_check_head(struct node node)
         return "leaves and only leaves are at level 0";
     if (NODE_HEAD_BYTES + (uint32_t)head->low_len + head->high_len > node.usable)
         return "fences lie within the page";
-    if (slots_end(node) > head->heap || head->heap > heap_end(node))
+    if (slots_end(node) > head->heap || head->heap > node_heap_end(node))
         return "the heap lies between slots and fences";
-    if (head->garbage > heap_end(node) - head->heap)
+    if (head->garbage > node_heap_end(node) - head->heap)
         return "garbage is part of the heap";
     if (head->prefix_len > head->low_len || (head->prefix_len > head->high_len))
         return "the prefix is common to both fences";
@@ -83,33 +78,6 @@ const char *node_check_head(struct node node)
     if (head->page.type == PAGE_INNER && head->slots == 0)
         return "an inner node has a child";
     return NULL;
-}
-
-bool node_cell(struct node node, unsigned slot, struct cell *cell)
-{
-    const struct node_slot *at = &node_slots(node)[slot];
-    uint32_t end = heap_end(node), offset = at->offset;
-    bool leaf = node_is_leaf(node);
-    uint32_t fixed = leaf ? NODE_LEAF_CELL_BYTES : NODE_INNER_CELL_BYTES;
-    uint32_t size = fixed + at->suffix_len;
-    if (offset < node_head(node)->heap || offset + size > end)
-        return false;
-    cell->start = node.data + offset;
-    cell->suffix = (struct bytes){cell->start + fixed, at->suffix_len};
-    if (leaf) {
-        cell->flags = cell->start[0];
-        cell->value = (struct bytes){cell->start + size, get_u16(cell->start + 1)};
-        cell->child = 0;
-        size += (uint32_t)cell->value.len;
-        if (offset + size > end)
-            return false;
-    } else {
-        cell->flags = 0;
-        cell->value = (struct bytes){NULL, 0};
-        cell->child = get_u48(cell->start);
-    }
-    cell->size = size;
-    return true;
 }
 
 const char *node_check_cells(struct node node)
@@ -129,7 +97,7 @@ const char *node_check_cells(struct node node)
             return "a key is no longer than a quarter of a page";
         live += cell.size;
     }
-    if (live + head->garbage != heap_end(node) - head->heap)
+    if (live + head->garbage != node_heap_end(node) - head->heap)
         return "cells and garbage fill the heap";
     return NULL;
 }
@@ -352,7 +320,7 @@ void node_format(struct node node, enum page_type type, unsigned level, TreeId t
     head->flags = high.data == NULL ? NODE_NO_HIGH : 0;
     head->prefix_len = high.data == NULL ? 0 : (uint16_t)bytes_common(low, high);
     head->skip = head->zero = 0;
-    head->heap = heap_end(node);
+    head->heap = node_heap_end(node);
     if (low.len > 0)
         memcpy(node.data + node.usable - low.len, low.data, low.len);
     if (high.len > 0)
@@ -368,7 +336,7 @@ static void compact(struct node node)
     struct node_slot *slots = node_slots(node);
     struct cell cell;
     memcpy(copy, node.data, node.usable);
-    uint32_t heap = heap_end(node);
+    uint32_t heap = node_heap_end(node);
     for (unsigned i = 0; i < head->slots; i++) {
         bool sound = node_cell(old, i, &cell);
         assert(sound);
@@ -516,7 +484,7 @@ static void close_slots(struct node node, unsigned from, unsigned to)
     head->slots = (uint16_t)(head->slots - (to - from));
     if (head->slots == 0) {
         head->skip = 0;
-        head->heap = heap_end(node);
+        head->heap = node_heap_end(node);
         head->garbage = 0;
     }
 }

@@ -44,6 +44,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "src/base/endian.h"
 #include "src/base/types.h"
 #include "src/buf/page.h"
 
@@ -118,6 +119,39 @@ static inline struct bytes node_prefix(struct node node)
     return (struct bytes){node_low(node).data, node_head(node)->prefix_len};
 }
 
+static inline uint32_t node_heap_end(struct node node)
+{
+    return node.usable - node_head(node)->low_len - node_head(node)->high_len;
+}
+
+/* False when the slot leads out of the heap. slot < slots.  Inline: a scan calls it for each row. */
+static inline bool node_cell(struct node node, unsigned slot, struct cell *cell)
+{
+    const struct node_slot *at = &node_slots(node)[slot];
+    uint32_t end = node_heap_end(node), offset = at->offset;
+    bool leaf = node_is_leaf(node);
+    uint32_t fixed = leaf ? NODE_LEAF_CELL_BYTES : NODE_INNER_CELL_BYTES;
+    uint32_t size = fixed + at->suffix_len;
+    if (offset < node_head(node)->heap || offset + size > end)
+        return false;
+    cell->start = node.data + offset;
+    cell->suffix = (struct bytes){cell->start + fixed, at->suffix_len};
+    if (leaf) {
+        cell->flags = cell->start[0];
+        cell->value = (struct bytes){cell->start + size, get_u16(cell->start + 1)};
+        cell->child = 0;
+        size += (uint32_t)cell->value.len;
+        if (offset + size > end)
+            return false;
+    } else {
+        cell->flags = 0;
+        cell->value = (struct bytes){NULL, 0};
+        cell->child = get_u48(cell->start);
+    }
+    cell->size = size;
+    return true;
+}
+
 /* memcmp's order, then the shorter first.  Keys are short: eight bytes at a time inline beat a call. */
 static inline int bytes_compare(struct bytes a, struct bytes b)
 {
@@ -154,8 +188,6 @@ const char *node_check_head(struct node node);
 const char *node_check_cells(struct node node);
 /* Every rule of one node, order included; NULL or the broken rule. */
 const char *node_check(struct node node);
-/* False when the slot leads out of the heap. slot < slots. */
-bool node_cell(struct node node, unsigned slot, struct cell *cell);
 /* Whether low fence <= key < high fence. */
 bool node_covers(struct node node, struct bytes key);
 /* Leaf: the first slot whose key is >= key (which the node covers); *found when equal.  False when damaged. */

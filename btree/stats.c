@@ -31,7 +31,7 @@ static int look(struct op *op, struct btree *tree, PageNo page_no, enum way way,
                 struct glimpse *glimpse, bool *gone)
 {
     struct page_ref ref;
-    struct cell cell;
+    struct cell cell = {0};
     bool found, sound;
     memset(glimpse, 0, sizeof *glimpse);
     *gone = page_no >= buf_page_count(tree->store->buf);

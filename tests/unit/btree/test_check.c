@@ -158,7 +158,7 @@ static void page_reached_twice_is_found(void **state)
 {
     struct fixture *fixture = *state;
     struct page_ref ref;
-    struct cell cell;
+    struct cell cell = {0};
     struct node node = latch(fixture, page_of(fixture, true), &ref);
     assert_true(node_cell(node, 1, &cell));
     node_set_child(node, 2, cell.child);
