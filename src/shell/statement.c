@@ -90,10 +90,9 @@ static void add_part(struct text *out, const char *label, const char *value)
 static void format_report(struct text *out, const char *sql, const isolde_err *err, const char *verbosity)
 {
     bool verbose = strcmp(verbosity, "verbose") == 0;
-    bool is_error = strcmp(isolde_error_severity(err), "ERROR") == 0 || strcmp(isolde_error_severity(err), "FATAL") == 0;
     text_puts(out, isolde_error_severity(err));
     text_puts(out, ":  ");
-    if (strcmp(verbosity, "sqlstate") == 0 && is_error) {
+    if (strcmp(verbosity, "sqlstate") == 0) {
         text_puts(out, isolde_error_sqlstate(err));
         text_putc(out, '\n');
         return;
