@@ -1,7 +1,7 @@
 /*
  * expr.c -- bound expressions as trees: walking, comparing, copying, and computing what is constant.
  */
-#include "sql/expr.h"
+#include "sql/query.h"
 
 #include <string.h>
 
@@ -78,7 +78,9 @@ static bool same_node(const struct expr *a, const struct expr *b)
     case EXPR_FUNC: case EXPR_DISTINCT: case EXPR_NULLIF: case EXPR_IN: case EXPR_SERIES:
         return a->func == b->func && a->negated == b->negated;
     case EXPR_AGGREGATE: return aggregate_equal(a, b);
-    case EXPR_SUBQUERY: return a->subquery == b->subquery && a->subquery_kind == b->subquery_kind;
+    case EXPR_SUBQUERY:
+        return a->subquery_kind == b->subquery_kind && a->subquery_equal == b->subquery_equal && a->negated == b->negated
+            && query_equal(a->subquery, b->subquery);
     default: return true;
     }
 }

@@ -100,6 +100,8 @@ int bind_statement(struct op *op, struct session *session, struct arena *arena, 
 int bind_expression(struct op *op, struct session *session, struct arena *arena, const char *sql, struct table_def *table,
                     struct sql_type type, struct expr **expr) MUST_CHECK;
 void query_release(struct query *query);
+/* The same SELECT written twice at one place: `a` and `b` give the same rows. */
+bool query_equal(const struct query *a, const struct query *b);
 /* A column's DEFAULT as parsed, cast for assignment to the column: what CREATE TABLE checks, with positions in its own text. */
 int bind_default(struct op *op, struct session *session, struct arena *arena, const struct ast_expr *expr, const char *column,
                  struct sql_type type, struct expr **bound) MUST_CHECK;

@@ -49,3 +49,7 @@ SELECT g, sum(v) AS t FROM s GROUP BY g HAVING sum(v) > (SELECT avg(v) * 5 FROM 
 SELECT a.g, count(b.id), sum(b.v) FROM s a LEFT JOIN s b ON a.id = b.v GROUP BY a.g ORDER BY a.g;
 SELECT length(h) AS l, max(h) FROM s GROUP BY length(h) ORDER BY l;
 SELECT DISTINCT ok, count(*) FROM s GROUP BY g, ok ORDER BY 1, 2;
+SELECT string_agg(DISTINCT (SELECT max(i.h) FROM s i WHERE i.v < s.v), ',' ORDER BY (SELECT max(i.h) FROM s i WHERE i.v < s.v)) FROM s;
+SELECT DISTINCT (SELECT count(*) FROM s i WHERE i.v < s.g), g FROM s ORDER BY (SELECT count(*) FROM s i WHERE i.v < s.g), g;
+SELECT (SELECT count(*) FROM s j WHERE j.v < s.g), count(*) FROM s GROUP BY (SELECT count(*) FROM s i WHERE i.v < s.g) ORDER BY 1, 2;
+SELECT (SELECT count(*) FROM s j WHERE j.v <= s.g), count(*) FROM s GROUP BY (SELECT count(*) FROM s i WHERE i.v < s.g) ORDER BY 1, 2;
