@@ -32,7 +32,8 @@
 
 /* ---- opening and closing -------------------------------------------------------------------------- */
 
-static void forget_transaction(struct session *session);
+static void set_defaults(struct session *session);
+static void drop_savepoints(struct session *session, int keep);
 
 int session_open(struct op *op, struct database *database, struct session **out)
 {
@@ -50,7 +51,7 @@ int session_open(struct op *op, struct database *database, struct session **out)
         session_close(session);
         return OP_FAILED;
     }
-    forget_transaction(session);
+    set_defaults(session);
     *out = session;
     return 0;
 }
@@ -62,7 +63,8 @@ void session_close(struct session *session)
     prepared__cut(session);
     if (txn_in_progress(session->txn))
         txn_rollback(session->txn);
-    forget_transaction(session);
+    drop_savepoints(session, 0);
+    catalog__end(session);
     settings_close(session);
     txn_session_close(session->txn);
     mem_free(session->view.local);
@@ -141,8 +143,7 @@ static void forget_transaction(struct session *session)
     catalog__end(session);
     session->block = BLOCK_NONE;
     session->snapshot_taken = session->statement_active = false;
-    if (session->settings.value[SETTING_DEFAULT_ISOLATION])
-        set_defaults(session);
+    set_defaults(session);
 }
 
 static void roll_back(struct session *session)

@@ -106,7 +106,7 @@ ISOLDE_API int isolde_column_is_numeric(const isolde_stmt *stmt, int column);
 ISOLDE_API enum isolde_type isolde_column_type(const isolde_stmt *stmt, int column);
 ISOLDE_API int64_t isolde_column_int64(isolde_stmt *stmt, int column);
 ISOLDE_API double isolde_column_double(isolde_stmt *stmt, int column);
-/* The value's text as PostgreSQL prints it; NULL for null.  Any type. */
+/* The value's text as PostgreSQL prints it; NULL for null, or, with isolde_error, when there is no memory for it. Any type. */
 ISOLDE_API const char *isolde_column_text(isolde_stmt *stmt, int column);
 ISOLDE_API const void *isolde_column_blob(isolde_stmt *stmt, int column);
 /* Length in bytes of what isolde_column_text or isolde_column_blob returns, without the final 0. */

@@ -48,6 +48,23 @@ static int count_statements(struct op *op, const char *sql, size_t len, int *cou
     return result;
 }
 
+/* Hands the row to the callback. */
+static int hand_over(struct op *op, struct isolde_stmt *stmt, const struct exec_call *call, int columns, const char **names,
+                     const char **values)
+{
+    if (!names || !values)
+        return op_out_of_memory(op);
+    for (int i = 0; i < columns; i++) {
+        values[i] = isolde_column_text(stmt, i);
+        if (!values[i] && isolde_column_type(stmt, i) != ISOLDE_NULL)
+            return op_out_of_memory(op);
+    }
+    if (call->callback(call->arg, columns, values, names) == 0)
+        return 0;
+    op_clear_error(op);
+    return op_fail(op, "57014", "canceling statement because the callback asked for it");
+}
+
 static int run_rows(struct isolde_stmt *stmt, const struct exec_call *call)
 {
     int columns = isolde_column_count(stmt), code;
@@ -56,23 +73,11 @@ static int run_rows(struct isolde_stmt *stmt, const struct exec_call *call)
     for (int i = 0; names && i < columns; i++)
         names[i] = isolde_column_name(stmt, i);
     while ((code = isolde_step(stmt)) == ISOLDE_ROW) {
-        if (!call->callback)
+        if (!call->callback || hand_over(&stmt->conn->op, stmt, call, columns, names, values) == 0)
             continue;
-        if (!names || !values) {
-            op_out_of_memory(&stmt->conn->op);
-            prepared_cancel(&stmt->conn->op, stmt->prepared);
-            code = ISOLDE_ERROR;
-            break;
-        }
-        for (int i = 0; i < columns; i++)
-            values[i] = isolde_column_text(stmt, i);
-        if (call->callback(call->arg, columns, values, names) != 0) {
-            op_clear_error(&stmt->conn->op);
-            op_fail(&stmt->conn->op, "57014", "canceling statement because the callback asked for it");
-            prepared_cancel(&stmt->conn->op, stmt->prepared);
-            code = ISOLDE_ERROR;
-            break;
-        }
+        prepared_cancel(&stmt->conn->op, stmt->prepared);
+        code = ISOLDE_ERROR;
+        break;
     }
     mem_free(names);
     mem_free(values);
