@@ -8,6 +8,8 @@
 #ifndef ISOLDE_SQL_PARSE_H
 #define ISOLDE_SQL_PARSE_H
 
+#include <stddef.h>
+
 #include "sql/ast.h"
 #include "sql/lexer.h"
 
@@ -21,7 +23,7 @@ struct parse {
     struct statement *statement;    /* result */
     struct ast_expr *expr;          /* result of parse_expression */
     int param_count;
-    char spare[1024];
+    _Alignas(max_align_t) char spare[1024];
 };
 
 /* Lists while they grow. */

@@ -212,6 +212,31 @@ static int bind_and_plan(struct op *op, struct prepared *prepared)
     return modify_make(op, session, prepared->query, prepared->plan, &prepared->modify);
 }
 
+/* Binds and plans, again while a table was found and its tree was gone when the planner asked for its size. */
+static int bind_anew(struct op *op, struct prepared *prepared, uint64_t stamp)
+{
+    struct session *session = prepared->session;
+    bool holds = txn_hold_trees(session->txn);
+
+    forget_plan(prepared);
+    int result = bind_and_plan(op, prepared);
+    while (result != 0 && strcmp(op->error.sqlstate, "XX000") == 0 && catalog_stamp(session) != stamp) {
+        op_clear_error(op);
+        forget_plan(prepared);
+        stamp = catalog_stamp(session);
+        result = bind_and_plan(op, prepared);
+    }
+    if (holds)
+        txn_release_trees(session->txn);
+    if (result == 0) {
+        prepared->stamp = stamp;
+        prepared->plan_stamp = session->plan_stamp;
+    } else {
+        forget_plan(prepared);
+    }
+    return result;
+}
+
 int prepared__bind(struct op *op, struct prepared *prepared)
 {
     struct session *session = prepared->session;
@@ -222,22 +247,8 @@ int prepared__bind(struct op *op, struct prepared *prepared)
         return OP_FAILED;
     uint64_t stamp = catalog_stamp(session);
     int result = 0;
-    if (!prepared->query || stamp != prepared->stamp || session->plan_stamp != prepared->plan_stamp) {
-        forget_plan(prepared);
-        result = bind_and_plan(op, prepared);
-        while (result != 0 && strcmp(op->error.sqlstate, "XX000") == 0 && catalog_stamp(session) != stamp) {
-            op_clear_error(op);     /* a table was found, and its tree was gone when the planner asked for its size */
-            forget_plan(prepared);
-            stamp = catalog_stamp(session);
-            result = bind_and_plan(op, prepared);
-        }
-        if (result == 0) {
-            prepared->stamp = stamp;
-            prepared->plan_stamp = session->plan_stamp;
-        } else {
-            forget_plan(prepared);
-        }
-    }
+    if (!prepared->query || stamp != prepared->stamp || session->plan_stamp != prepared->plan_stamp)
+        result = bind_anew(op, prepared, stamp);
     if (needs_snapshot)
         session__snapshot_end(session);
     return result;

@@ -16,8 +16,8 @@
  * isolde_interrupt alone may be called by any thread.
  *
  * Errors.  Functions return ISOLDE_OK, ISOLDE_ROW or ISOLDE_DONE, or one of the error codes below.  What happened stands in the
- * connection's error (isolde_error) until its next call: a SQLSTATE as PostgreSQL's, a message, and more.  NULL or closed handles give
- * ISOLDE_MISUSE and do nothing.
+ * connection's error (isolde_error) until its next call: a SQLSTATE as PostgreSQL's, a message, and more.  NULL and lately
+ * closed handles give ISOLDE_MISUSE and do nothing.
  *
  * Texts are UTF-8.  Parameters are numbered from 1, columns from 0.
  */

@@ -78,6 +78,20 @@ void snapshot__drop(struct txn_session *session)
     session->has_snapshot = false;
 }
 
+bool txn_hold_trees(struct txn_session *session)
+{
+    if (session->has_snapshot) {
+        return false;
+    }
+    snapshot__take(session);    /* a tree dropped by a commit after it lies in the graveyard as long as it is published */
+    return true;
+}
+
+void txn_release_trees(struct txn_session *session)
+{
+    snapshot__drop(session);
+}
+
 static CommitTs announce(struct txn_manager *manager)
 {
     CommitTs visible = atomic_load_explicit(&manager->visible_ts, memory_order_acquire);

@@ -94,6 +94,11 @@ CommitTs txn_read_ts(const struct txn_session *session);
 /* Before rows or errors reach the client: waits until what the session has built on is visible (dep_ts). */
 int txn_await_dependencies(struct op *op, struct txn_session *session) MUST_CHECK;
 
+/* Outside of a statement: no tree that the catalog names from now on is freed until txn_release_trees.  For planning, which asks trees
+ * for their sizes before the statement has its snapshot.  False (and nothing to release) when a snapshot does so already. */
+bool txn_hold_trees(struct txn_session *session) MUST_CHECK;
+void txn_release_trees(struct txn_session *session);
+
 /* A point to which the transaction can be undone.  Marks nest; rolling back to one forgets the later ones. */
 struct txn_mark {
     Lsn lsn;
