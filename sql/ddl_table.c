@@ -227,16 +227,21 @@ int ddl_create_table(struct op *op, struct session *session, const struct ast_cr
 
 /* ---- DROP TABLE ----------------------------------------------------------------------------------- */
 
-/* Nothing of this name that is a table. */
-static int absent(struct op *op, struct session *session, const struct ast_name *name, bool if_exists)
+/* Nothing of this name that is a table; *again when one has been made since the name was looked up. */
+static int absent(struct op *op, struct session *session, const struct ast_name *name, bool if_exists, bool *again)
 {
-    bool exists = false;
+    Oid oid = 0;
+    char kind = 0;
 
-    if (!name->schema || strcmp(name->schema, "public") == 0) {
-        if (ddl__relation_exists(op, session, name->name, &exists) != 0)
-            return OP_FAILED;
+    *again = false;
+    if ((!name->schema || strcmp(name->schema, "public") == 0) &&
+        catalog__find_relation(op, session->database, session->txn, name->name, &oid, &kind) != 0)
+        return OP_FAILED;
+    if (kind == 'r' && session->level == TXN_READ_COMMITTED) {
+        *again = true;      /* each try has a newer snapshot */
+        return 0;
     }
-    if (exists) {
+    if (oid && kind != 'r') {
         op_fail(op, "42809", "\"%s\" is not a table", name->name);
         op_hint(op, "Use DROP INDEX to remove an index.");
         return OP_FAILED;
@@ -271,12 +276,15 @@ int ddl_drop_table(struct op *op, struct session *session, const struct ast_drop
 {
     for (const struct ast_name *name = statement->names; name; name = name->next) {
         struct table_def *table;
-        if (ddl__lock_table(op, session, name, TXN_ACCESS_EXCLUSIVE, &table) != 0)
-            return OP_FAILED;
-        int result = table ? drop(op, session, table) : absent(op, session, name, statement->if_exists);
-        catalog_release(table);
-        if (result != 0)
-            return OP_FAILED;
+        bool again = false;
+        do {
+            if (ddl__lock_table(op, session, name, TXN_ACCESS_EXCLUSIVE, &table) != 0)
+                return OP_FAILED;
+            int result = table ? drop(op, session, table) : absent(op, session, name, statement->if_exists, &again);
+            catalog_release(table);
+            if (result != 0)
+                return OP_FAILED;
+        } while (!table && again);
         txn_next_command(session->txn);
     }
     return 0;
