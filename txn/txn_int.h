@@ -99,7 +99,7 @@ struct version {
     uint8_t kind;                       /* enum version_kind */
     bool before_present;                /* a live record stood there */
     bool before_overflow;               /* `before` is a reference to an overflow chain */
-    bool reborn;                        /* an entry pruned below this one was a deletion */
+    CommitTs reborn;                    /* commit of the newest deletion pruned below this entry; 0: none was */
     bool claimed;                       /* taken off the writer's list to be freed; entries_latch */
     uint32_t before_len;
     uint8_t *moved_to;                  /* heap: the row's new key, NULL when none */

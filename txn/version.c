@@ -376,13 +376,16 @@ static bool snapshot_between(const CommitTs *list, size_t count, CommitTs from, 
 
 static void inherit(struct version *newer, struct version *gone)
 {
-    if (gone->kind == VERSION_DELETE || gone->reborn) {
-        newer->reborn = true;
-        if (newer->moved_to == NULL) {
-            newer->moved_to = gone->moved_to;
-            newer->moved_to_len = gone->moved_to_len;
-            gone->moved_to = NULL;
-        }
+    CommitTs deleted = gone->kind == VERSION_DELETE ? writer__ts(gone->writer) : gone->reborn;
+
+    if (deleted <= newer->reborn) {
+        return;
+    }
+    newer->reborn = deleted;
+    if (newer->moved_to == NULL) {
+        newer->moved_to = gone->moved_to;
+        newer->moved_to_len = gone->moved_to_len;
+        gone->moved_to = NULL;
     }
 }
 

@@ -127,7 +127,7 @@ static int judge_changed(struct op *op, struct write_call *call, const struct bt
         if (writer__ts(entry->writer) <= call->seen) {
             break;
         }
-        if (entry->kind == VERSION_DELETE || entry->reborn) {
+        if (entry->kind == VERSION_DELETE || entry->reborn > call->seen) {
             deletion = entry;
         }
     }
