@@ -389,7 +389,8 @@ static void inherit(struct version *newer, struct version *gone)
     }
 }
 
-/* Drops the committed entries below the head between which no snapshot lies. */
+/* Drops the committed entries below the head between which no snapshot lies.  The newest committed one stays as long as what is
+ * above it may still be undone: then it would be the head again, and tell which version the record is. */
 void version__prune(struct txn_manager *manager, struct bucket *bucket, struct chain *chain)
 {
     CommitTs list[PRUNE_SNAPSHOTS], visible;
@@ -410,7 +411,7 @@ void version__prune(struct txn_manager *manager, struct bucket *bucket, struct c
         }
         CommitTs to = writer__ts(entry->writer);
         CommitTs from = older != NULL ? writer__ts(older->writer) : 0;
-        bool settled = to != 0 && to <= visible && newer->kind != VERSION_LOCK;
+        bool settled = to != 0 && to <= visible && newer->kind != VERSION_LOCK && writer__ts(newer->writer) != 0;
         if (settled && !snapshot_between(list, count, from, to) && claim(entry)) {
             inherit(newer, entry);
             version__remove(manager, bucket, entry);

@@ -310,14 +310,9 @@ struct step {
     bool in_statement;      /* the statement has begun already, and goes on afterwards */
     struct txn_outcome outcome;
     char newest[64], moved_to[64], sqlstate[6], detail[512];
-    atomic_bool waiting, done;
+    atomic_bool done;
     struct os_thread *thread;
 };
-
-static inline void step_waits(void *arg, bool waiting)
-{
-    atomic_store(&((struct step *)arg)->waiting, waiting);
-}
 
 static inline int step_call(struct step *step, struct op *op, struct txn_session *session)
 {
@@ -373,7 +368,6 @@ static inline void step_start(struct step *step, struct db *db, int s)
 
     step->db = *db;
     step->s = s;
-    txn_on_wait(db->s[s], step_waits, step);
     op_init(&op);
     assert_int_equal(os_thread_start(&op, step_run, step, "step", &step->thread), 0);
     op_end(&op);
@@ -386,11 +380,8 @@ static inline bool step_waiting(struct step *step)
         if (atomic_load(&step->done)) {
             return false;
         }
-        if (atomic_load(&step->waiting)) {
-            os_sleep_us(1000);
-            if (atomic_load(&step->waiting)) {
-                return true;
-            }
+        if (txn_waiting(step->db.s[step->s])) {
+            return true;
         }
         os_sleep_us(200);
     }
@@ -399,7 +390,6 @@ static inline bool step_waiting(struct step *step)
 static inline void step_join(struct step *step)
 {
     os_thread_join(step->thread);
-    txn_on_wait(step->db.s[step->s], NULL, NULL);
 }
 
 static inline uint64_t env_number(const char *name, uint64_t otherwise)
