@@ -8,6 +8,7 @@
  *
  *  1. It belongs to the tree, and lies one level below its parent.
  *  2. Its fences are the keys on both sides of its entry in the parent; at the edges of a level they are the tree's.
+ *     A tree that is being freed loses its branches from the right, and what is its right edge then ends too early.
  *  3. Everything in node_check: order, bounds, prefix, heads, space, ghosts.
  *  4. Each overflow chain is as long as its reference says and ends at the page that it names, and belongs to one record
  *     or one entry of the graveyard.
@@ -36,6 +37,8 @@ struct check {
     PageNo page_count;
     struct tree_entry *trees;
     size_t tree_count, tree_capacity;
+    TreeId *graves;             /* trees in the graveyard */
+    size_t grave_count, grave_capacity;
 };
 
 static void finding(struct check *check, const char *format, ...) PRINTF_LIKE(2, 3);
@@ -122,35 +125,62 @@ static int check_chain(struct check *check, TreeId tree, PageNo leaf, struct byt
 
 /* ---- records of the well-known trees -------------------------------------------------------------- */
 
+/* Makes room for one more. */
+static int grow(struct check *check, void **items, size_t item_bytes, size_t count, size_t *capacity)
+{
+    if (count < *capacity)
+        return OP_OK;
+    size_t larger_capacity = *capacity * 2 + 16;
+    void *larger = mem_realloc(*items, larger_capacity * item_bytes);
+    if (larger == NULL)
+        return op_out_of_memory(check->op);
+    *items = larger;
+    *capacity = larger_capacity;
+    return OP_OK;
+}
+
 static int add_tree(struct check *check, struct bytes key, const struct cell *cell, PageNo leaf)
 {
     if (key.len != 8 || cell->value.len != 8) {
         finding(check, "page %llu: an entry of the directory of trees is damaged", n(leaf));
         return OP_OK;
     }
-    if (check->tree_count == check->tree_capacity) {
-        size_t capacity = check->tree_capacity * 2 + 16;
-        struct tree_entry *larger = mem_realloc(check->trees, capacity * sizeof *larger);
-        if (larger == NULL)
-            return op_out_of_memory(check->op);
-        check->trees = larger;
-        check->tree_capacity = capacity;
-    }
+    if (grow(check, (void **)&check->trees, sizeof *check->trees, check->tree_count, &check->tree_capacity) != OP_OK)
+        return OP_FAILED;
     check->trees[check->tree_count++] = (struct tree_entry){__builtin_bswap64(get_u64(key.data)), get_u64(cell->value.data)};
     return OP_OK;
+}
+
+static int check_grave(struct check *check, PageNo leaf, struct bytes key, const struct cell *cell)
+{
+    if (key.len != GRAVE_KEY_BYTES) {
+        finding(check, "page %llu: an entry of the graveyard is damaged", n(leaf));
+        return OP_OK;
+    }
+    if (cell->flags & BTREE_GHOST)
+        return OP_OK;
+    if (key.data[8] != GRAVE_TREE)
+        return check_chain(check, GRAVEYARD_TREE, leaf, cell->value);
+    if (grow(check, (void **)&check->graves, sizeof *check->graves, check->grave_count, &check->grave_capacity) != OP_OK)
+        return OP_FAILED;
+    check->graves[check->grave_count++] = __builtin_bswap64(get_u64(key.data + 9));
+    return OP_OK;
+}
+
+static bool is_in_graveyard(const struct check *check, TreeId tree)
+{
+    for (size_t i = 0; i < check->grave_count; i++)
+        if (check->graves[i] == tree)
+            return true;
+    return false;
 }
 
 static int check_record(struct check *check, TreeId tree, PageNo leaf, struct bytes key, const struct cell *cell)
 {
     if (tree == DIRECTORY_TREE && !(cell->flags & BTREE_GHOST))
         return add_tree(check, key, cell, leaf);
-    if (tree == GRAVEYARD_TREE) {
-        if (key.len != GRAVE_KEY_BYTES) {
-            finding(check, "page %llu: an entry of the graveyard is damaged", n(leaf));
-            return OP_OK;
-        }
-        return key.data[8] == GRAVE_TREE || cell->flags & BTREE_GHOST ? OP_OK : check_chain(check, tree, leaf, cell->value);
-    }
+    if (tree == GRAVEYARD_TREE)
+        return check_grave(check, leaf, key, cell);
     return cell->flags & BTREE_OVERFLOW ? check_chain(check, tree, leaf, cell->value) : OP_OK;
 }
 
@@ -162,9 +192,19 @@ struct promise {
     PageNo page_no;
     int level;                  /* -1: the root, any */
     struct bytes low, high;     /* high NULL data: none */
+    bool trimmed;               /* at the right edge of a tree that is being freed: there may be less, up to `high` */
 };
 
 static int check_node(struct check *check, const struct promise *promise);
+
+static bool keeps_high(struct node node, const struct promise *promise)
+{
+    bool bounded = promise->high.data != NULL;
+    if (!node_has_high(node))
+        return !bounded;
+    int order = bounded ? bytes_compare(node_high(node), promise->high) : -1;
+    return promise->trimmed ? order <= 0 : bounded && order == 0;
+}
 
 static void check_promise(struct check *check, struct node node, const struct promise *promise)
 {
@@ -176,8 +216,7 @@ static void check_promise(struct check *check, struct node node, const struct pr
         finding(check, "page %llu: at level %u of tree %llu instead of %d", page_no, head->page.level, tree, promise->level);
     if (bytes_compare(node_low(node), promise->low) != 0)
         finding(check, "page %llu: its low fence is not its parent's key (tree %llu)", page_no, tree);
-    if (node_has_high(node) != (promise->high.data != NULL) ||
-        (node_has_high(node) && bytes_compare(node_high(node), promise->high) != 0))
+    if (!keeps_high(node, promise))
         finding(check, "page %llu: its high fence is not its parent's next key (tree %llu)", page_no, tree);
 }
 
@@ -208,7 +247,8 @@ static int check_inner(struct check *check, struct node node, const struct promi
             break;
         if (last)
             high = node_has_high(node) ? node_high(node) : (struct bytes){NULL, 0};
-        struct promise child = {promise->tree, cell.child, node_head(node)->page.level - 1, low, high};
+        struct promise child = {promise->tree, cell.child, node_head(node)->page.level - 1, low, high,
+                                promise->trimmed && last};
         result = check_node(check, &child);
         low = high;
     }
@@ -250,7 +290,7 @@ static int check_node(struct check *check, const struct promise *promise)
 
 static int check_tree(struct check *check, TreeId id, PageNo root)
 {
-    struct promise promise = {id, root, -1, {(const uint8_t *)"", 0}, {NULL, 0}};
+    struct promise promise = {id, root, -1, {(const uint8_t *)"", 0}, {NULL, 0}, is_in_graveyard(check, id)};
     return check_node(check, &promise);
 }
 
@@ -309,6 +349,7 @@ int store_check(struct op *op, struct store *store, void (*report)(void *arg, co
     int result = check_all(&check);
     *findings = check.findings;
     mem_free(check.trees);
+    mem_free(check.graves);
     mem_free(check.seen);
     return result;
 }

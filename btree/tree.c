@@ -398,8 +398,7 @@ static int drop_rest(struct op *op, struct btree *tree, const struct path *path)
     return OP_FAILED;
 }
 
-/* One step: *gone when it was the last. */
-static int drop_step(struct op *op, struct btree *tree, bool *gone)
+int btree__drop_step(struct op *op, struct btree *tree, bool *gone)
 {
     struct path path;
     if (rightmost_path(op, tree, &path) != OP_OK)
@@ -429,7 +428,7 @@ int btree_drop(struct op *op, struct store *store, TreeId tree_id)
     if (root != 0 && btree_open(op, store, tree_id, &tree) != OP_OK)
         return OP_FAILED;
     while (root != 0 && !gone)
-        if (drop_step(op, tree, &gone) != OP_OK)
+        if (btree__drop_step(op, tree, &gone) != OP_OK)
             return OP_FAILED;
     forget(store, tree_id);
     return OP_OK;

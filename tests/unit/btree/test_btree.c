@@ -3,6 +3,7 @@
  *
  * Pages are as small as they may be and the cache holds a few dozen, so that splits, merges and evictions happen all the time.
  */
+#include "btree/btree_int.h"
 #include "src/base/mem.h"
 #include "tests/unit/btree/harness.h"
 
@@ -354,6 +355,35 @@ static void dropped_tree_gives_all_its_pages_back(void **state)
     fixture->tree = own;
 }
 
+/* As a crash may leave it: CHECK comes by between any two steps. */
+static void tree_that_is_being_freed_is_whole_after_each_step(void **state)
+{
+    struct fixture *fixture = *state;
+    struct op *op = &fixture->op;
+    struct wal_chain chain = {.txn = fixture->next_txn++}, drop = {.txn = fixture->next_txn++};
+    struct btree *tree, *own = fixture->tree;
+    TreeId id;
+    bool gone = false;
+    int steps = 0;
+    OK(btree_create(op, fixture->store, &chain, &id));
+    OK(btree_open(op, fixture->store, id, &tree));
+    fixture->tree = tree;
+    for (uint32_t i = 0; i < ROWS; i++)
+        assert_true(change(fixture, &chain, BTREE_INSERT, i, i, i % 50 == 0 ? 9000 : 900));
+    commit(op, fixture->store, &chain, false);
+    OK(btree_bury(op, fixture->store, &drop, id));
+    commit(op, fixture->store, &drop, true);
+    for (; !gone; steps++) {
+        OK(btree__drop_step(op, tree, &gone));
+        expect_whole(op, fixture->store);
+    }
+    assert_true(steps > 5);
+    uint64_t freed;
+    OK(btree_free_graves(op, fixture->store, everyone_is_dead, NULL, &freed));
+    expect_whole(op, fixture->store);
+    fixture->tree = own;
+}
+
 static void undone_creation_leaves_no_tree(void **state)
 {
     struct fixture *fixture = *state;
@@ -443,6 +473,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(deleting_and_purging_everything_leaves_one_page, set_up, tear_down),
         cmocka_unit_test_setup_teardown(dropped_tree_gives_all_its_pages_back, set_up, tear_down),
         cmocka_unit_test_setup_teardown(undone_creation_leaves_no_tree, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(tree_that_is_being_freed_is_whole_after_each_step, set_up, tear_down),
         cmocka_unit_test_setup_teardown(random_operations_agree_with_a_model, set_up, tear_down),
         cmocka_unit_test_setup_teardown(random_operations_agree_with_a_model, set_up_largest_pages, tear_down),
         cmocka_unit_test_setup_teardown(keys_beyond_a_quarter_page_are_refused, set_up_largest_pages, tear_down),
