@@ -125,6 +125,7 @@ static const struct page_ref *map_of(const struct alter *alter, PageNo page)
 static void log_bit(struct alter *alter, PageNo page, bool used)
 {
     const struct page_ref *map = map_of(alter, page);
+    watch_page(alter->store, page);
     space_map_set(alter->store, map, page, used);
     log_action(&alter->record, used ? ACTION_USE : ACTION_FREE, map->page_no);
     log_number(&alter->record, page);

@@ -135,6 +135,7 @@ struct store {
     _Atomic bool walking_graves;        /* one thread at a time walks the graveyard */
     _Atomic TreeId next_tree;
     _Atomic bool has_graves;
+    struct watch *_Atomic watch;        /* of a check under way, or NULL; its contents under space.mutex */
 };
 
 static inline struct node node_of(const struct store *store, const struct page_ref *ref)
@@ -185,6 +186,9 @@ PageNo space_map_page(const struct store *store, PageNo page);
 void space_map_set(const struct store *store, const struct page_ref *map, PageNo page, bool used);
 bool space_map_get(const struct store *store, const struct page_ref *map, PageNo page);
 uint64_t space_map_span(const struct store *store);
+PageNo space_limit(struct store *store);
+/* Whether the allocator takes the page for a free one. */
+bool space_is_free(struct store *store, PageNo page);
 /* Asks the buffer pool to cut off a free tail at the next checkpoint. */
 void space_trim(struct store *store);
 
@@ -250,6 +254,8 @@ bool reference_get(struct bytes stored, struct reference *reference);
 void reference_put(uint8_t stored[NODE_REFERENCE_BYTES], const struct reference *reference);
 
 /* Writes a value to a new chain, entered in the graveyard under txn: the row operation that uses it takes it out. */
+/* Bytes of a value that one page of a chain holds. */
+uint32_t overflow_room(const struct store *store);
 int overflow_write(struct op *op, struct btree *tree, TxnId txn, struct bytes value, struct reference *reference) MUST_CHECK;
 /* The pages of a chain from `first` on, at most `max`; *rest: where the next ones begin, 0 at the end. */
 int overflow_pages(struct op *op, struct store *store, PageNo first, PageNo *pages, int max, int *count, PageNo *rest)
@@ -265,6 +271,7 @@ struct grave_move {
     bool needed, put;           /* put the entry, or remove it */
     uint8_t key_buffer[GRAVE_KEY_BYTES], value[NODE_REFERENCE_BYTES];
     struct bytes key;
+    uint8_t moved[2][NODE_REFERENCE_BYTES];     /* chains that change their owner: references, or zeros */
     struct page_ref leaf;       /* latched while the move is prepared */
 };
 /* The move for a record that goes from `before` to `after` (NULL data: has no chain); undo: the way back. */
@@ -277,6 +284,23 @@ void grave_apply(struct store *store, struct grave_move *move, Lsn lsn);      /*
 void grave_release(struct store *store, struct grave_move *move);
 /* Frees what the entry of this key holds, and the entry. Absent is fine. */
 int grave_free(struct op *op, struct store *store, struct bytes key) MUST_CHECK;
+
+/* ---- the watch of a check (watch.c) ---------------------------------------------------------------- */
+
+int watch_begin(struct op *op, struct store *store, PageNo *page_count) MUST_CHECK;
+void watch_end(struct store *store);
+/* Notes, under the latches of the change: a page was taken or freed; the chain of this reference has another owner or another
+ * beginning; a tree is being freed. */
+void watch_page(struct store *store, PageNo page);
+void watch_move(struct store *store, struct bytes stored);
+void watch_dropping(struct store *store, TreeId tree);
+/* For the check. */
+bool watch_moved(struct store *store, PageNo page);
+bool watch_chain(struct store *store, PageNo tail, struct reference *reference);
+bool watch_chain_moved(struct store *store, PageNo tail);
+int watch_chains(struct op *op, struct store *store, PageNo **tails, size_t *count) MUST_CHECK;
+bool watch_is_dropping(struct store *store, TreeId tree);
+bool watch_is_lost(struct store *store);
 
 /* ---- rows ----------------------------------------------------------------------------------------- */
 

@@ -69,6 +69,10 @@ void grave_plan(struct grave_move *move, TxnId txn, struct bytes before, struct 
     move->put = buried.data != NULL;
     if (move->put)
         memcpy(move->value, buried.data, NODE_REFERENCE_BYTES);
+    if (before.data != NULL)
+        memcpy(move->moved[0], before.data, NODE_REFERENCE_BYTES);
+    if (after.data != NULL)
+        memcpy(move->moved[1], after.data, NODE_REFERENCE_BYTES);
 }
 
 int grave_prepare(struct op *op, struct store *store, struct grave_move *move, bool *room)
@@ -114,6 +118,8 @@ void grave_apply(struct store *store, struct grave_move *move, Lsn lsn)
 {
     if (!move->needed)
         return;
+    for (int i = 0; i < 2; i++)
+        watch_move(store, (struct bytes){move->moved[i], NODE_REFERENCE_BYTES});
     if (move->put) {
         row_set(node_of(store, &move->leaf), move->key, (struct bytes){move->value, NODE_REFERENCE_BYTES}, 0);
         atomic_store_explicit(&store->has_graves, true, memory_order_relaxed);
@@ -166,6 +172,7 @@ static int free_front(struct op *op, struct store *store, struct bytes key, stru
     reference->first = rest;
     move.put = rest != 0;
     reference_put(move.value, reference);
+    reference_put(move.moved[0], reference);
     if (grave_prepare(op, store, &move, &room) != OP_OK || alter_ready(op, &alter) != OP_OK) {
         grave_release(store, &move);
         alter_abort(&alter);

@@ -71,6 +71,7 @@ static struct grave_move entry_for(TxnId txn, const struct reference *reference)
 {
     struct grave_move move = {.needed = true, .put = true};
     reference_put(move.value, reference);
+    reference_put(move.moved[0], reference);
     grave_key(move.key_buffer, txn, GRAVE_NEW, reference->tail);
     return move;
 }
@@ -128,6 +129,11 @@ failed:
     grave_release(store, &move);
     alter_abort(&alter);
     return OP_FAILED;
+}
+
+uint32_t overflow_room(const struct store *store)
+{
+    return store->usable - OVERFLOW_HEAD_BYTES;
 }
 
 int overflow_write(struct op *op, struct btree *tree, TxnId txn, struct bytes value, struct reference *reference)

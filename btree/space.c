@@ -309,6 +309,22 @@ void space_trim(struct store *store)
     os_mutex_unlock(&space->grow_mutex);
 }
 
+PageNo space_limit(struct store *store)
+{
+    os_mutex_lock(&store->space.mutex);
+    PageNo limit = store->space.limit;
+    os_mutex_unlock(&store->space.mutex);
+    return limit;
+}
+
+bool space_is_free(struct store *store, PageNo page)
+{
+    os_mutex_lock(&store->space.mutex);
+    bool free = page < store->space.limit && !bit_get(&store->space, page);
+    os_mutex_unlock(&store->space.mutex);
+    return free;
+}
+
 int store_space(struct op *op, struct store *store, struct store_space *space)
 {
     os_mutex_lock(&store->space.mutex);

@@ -60,8 +60,14 @@ struct store_space {
 };
 int store_space(struct op *op, struct store *store, struct store_space *space) MUST_CHECK;
 
-/* CHECK: every page reached exactly once or free; every invariant of every tree.  Calls report(arg, line) for each
- * finding; *findings counts them.  Safe beside other threads only when no one writes (the layer above locks). */
+/* CHECK: every page reached exactly once or free; every invariant of every tree.  Exact beside any number of threads that
+ * read, change, create and drop meanwhile.  One check at a time: 55006. */
+struct store_checker {
+    void *arg;
+    void (*report)(void *arg, TreeId tree, const char *line);           /* each finding; tree 0: of none; may be NULL */
+    void (*progress)(void *arg, uint64_t pages, uint64_t all_pages);    /* now and then; may be NULL */
+};
+int store_check_with(struct op *op, struct store *store, const struct store_checker *checker, uint64_t *findings) MUST_CHECK;
 int store_check(struct op *op, struct store *store, void (*report)(void *arg, const char *line), void *arg,
                 uint64_t *findings) MUST_CHECK;
 

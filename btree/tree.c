@@ -401,6 +401,7 @@ static int drop_rest(struct op *op, struct btree *tree, const struct path *path)
 int btree__drop_step(struct op *op, struct btree *tree, bool *gone)
 {
     struct path path;
+    watch_dropping(tree->store, tree->id);
     if (rightmost_path(op, tree, &path) != OP_OK)
         return OP_FAILED;
     int at = path.depth - 2;

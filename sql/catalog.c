@@ -433,24 +433,23 @@ static int list_tables(struct op *op, struct session *session, struct catalog_ro
     return result;
 }
 
-int catalog_each_table(struct op *op, struct session *session, int (*visit)(void *arg, struct op *op, struct table_def *table),
-                       void *arg)
+int catalog_list_tables(struct op *op, struct session *session, Oid **oids, int *count)
 {
-    struct catalog_row *row;
+    struct catalog_row *row, *first;
 
-    if (list_tables(op, session, &row) != 0)
+    *count = 0;
+    *oids = NULL;
+    if (list_tables(op, session, &first) != 0)
         return OP_FAILED;
-    for (; row; row = row->next) {
-        struct table_def *table;
-        if (row->values[CLASS_KIND].s.data[0] != 'r')
-            continue;
-        if (catalog_table(op, session, (Oid)row->values[CLASS_OID].i, &table) != 0)
-            return OP_FAILED;
-        int result = table ? visit(arg, op, table) : 0;
-        catalog_release(table);
-        if (result != 0)
-            return OP_FAILED;
-    }
+    for (row = first; row; row = row->next)
+        ++*count;
+    *oids = op_alloc(op, sizeof **oids * (size_t)(*count + 1));
+    *count = 0;
+    if (!*oids)
+        return OP_FAILED;
+    for (row = first; row; row = row->next)
+        if (row->values[CLASS_KIND].s.data[0] == 'r')
+            (*oids)[(*count)++] = (Oid)row->values[CLASS_OID].i;
     return 0;
 }
 

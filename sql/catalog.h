@@ -62,9 +62,8 @@ int catalog_find_table(struct op *op, struct session *session, const char *schem
 int catalog_table(struct op *op, struct session *session, Oid oid, struct table_def **table) MUST_CHECK;
 void catalog_release(struct table_def *table);      /* NULL is fine */
 struct table_def *catalog_hold(struct table_def *table);
-/* Names of all visible tables for "did you mean" and completion: calls visit for each. */
-int catalog_each_table(struct op *op, struct session *session, int (*visit)(void *arg, struct op *op, struct table_def *table),
-                       void *arg) MUST_CHECK;
+/* Oids of all visible tables, in the order of their names, in the op's scratch arena. */
+int catalog_list_tables(struct op *op, struct session *session, Oid **oids, int *count) MUST_CHECK;
 /* Changes whenever a definition that this session may use has changed: a kept plan is valid while it is the same. */
 uint64_t catalog_stamp(struct session *session);
 

@@ -6,7 +6,9 @@
  * the table has rows.  Since every entry is made by its row and no two rows make one entry, equal numbers mean that every row has its
  * entry.
  *
- * All tables are locked against writers meanwhile.  The report is in words, one line per finding; damage is a finding, not an error.
+ * Nobody waits for a check: a table and its indexes are read at one snapshot, which is taken anew for each table, and at a
+ * snapshot rows and entries agree whatever is written meanwhile.  Tables are locked as SELECT locks them, against being dropped.
+ * The report is in words, one line per finding; damage is a finding, not an error.
  */
 #include <stdio.h>
 #include <string.h>
@@ -14,11 +16,23 @@
 #include "sql/prepared_int.h"
 #include "src/base/mem.h"
 
+/* What a tree is called. */
+struct tree_name {
+    struct tree_name *next;
+    TreeId tree;
+    const char *kind, *name;
+};
+
 struct check {
     struct prepared *prepared;
     struct op *op;
+    struct tree_name *names;
+    Oid *tables_found;
+    int table_count;
     uint64_t findings, tables, rows, entries;
 };
+
+enum { ROWS_BETWEEN_REPORTS = 10000 };
 
 static int say(struct op *op, struct check *check, const char *format, ...) PRINTF_LIKE(3, 4);
 
@@ -34,12 +48,16 @@ static int say(struct op *op, struct check *check, const char *format, ...)
     return prepared__keep_texts(op, check->prepared, texts);
 }
 
-static void storage_finding(void *arg, const char *line)
+static void storage_finding(void *arg, TreeId tree, const char *line)
 {
     struct check *check = arg;
+    const struct tree_name *name = check->names;
     struct op op;
+
+    while (name && name->tree != tree)
+        name = name->next;
     op_init(&op);
-    if (say(&op, check, "%s", line) != 0)
+    if (name ? say(&op, check, "%s \342\200\224 %s \"%s\"", line, name->kind, name->name) != 0 : say(&op, check, "%s", line) != 0)
         op_copy_error(check->op, &op);
     op_end(&op);
 }
@@ -50,7 +68,8 @@ static int forgive(struct op *op, struct check *check)
     if (strcmp(op->error.sqlstate, "XX001") != 0 && strcmp(op->error.sqlstate, "XX002") != 0)
         return OP_FAILED;
     char message[400];
-    snprintf(message, sizeof message, "%s", op->error.message);
+    snprintf(message, sizeof message, "%s%s%s", op->error.message, op->error.detail ? ": " : "",
+             op->error.detail ? op->error.detail : "");
     op_clear_error(op);
     return say(op, check, "%s", message);
 }
@@ -86,7 +105,8 @@ static int judge_row(void *arg, struct op *op, const struct txn_row *row, bool *
     const struct table_def *table = inspection->table;
     struct bytes key;
 
-    inspection->rows++;
+    if (++inspection->rows % ROWS_BETWEEN_REPORTS == 0)
+        session_progress(inspection->check->prepared->session, table->name, inspection->rows, 0);
     if (row_decode(op, inspection->reader, row->key, row->value, &inspection->arena, inspection->vectors, 0) != 0) {
         inspection->bad++;
         return forgive(op, inspection->check);
@@ -207,6 +227,8 @@ static int walk_index(struct op *op, struct inspection *inspection, const struct
 
     inspection->index = index;
     inspection->entries = 0;
+    if (index->valid_from > txn_read_ts(inspection->check->prepared->session->txn))
+        return 0;       /* younger than a snapshot that was taken before */
     if (btree_open(op, inspection->check->prepared->session->database->store, index->tree, &tree) != 0 ||
         walk(op, inspection, tree, gather_entry) != 0)
         return OP_FAILED;
@@ -265,33 +287,100 @@ static int check_table(void *arg, struct op *op, struct table_def *table)
 
 /* ---- the whole ------------------------------------------------------------------------------------ */
 
-static int lock_table(void *arg, struct op *op, struct table_def *table)
+static void storage_progress(void *arg, uint64_t pages, uint64_t all_pages)
 {
     struct check *check = arg;
-    return txn_lock_table(op, check->prepared->session->txn, table->oid, TXN_SHARE);
+    session_progress(check->prepared->session, "pages", pages, all_pages);
+}
+
+static int add_name(struct op *op, struct check *check, TreeId tree, const char *kind, const char *text)
+{
+    struct tree_name *name = op_alloc(op, sizeof *name);
+    size_t len = strlen(text) + 1;
+    char *copy = op_alloc(op, len);
+    if (!name || !copy)
+        return OP_FAILED;
+    memcpy(copy, text, len);
+    *name = (struct tree_name){check->names, tree, kind, copy};
+    check->names = name;
+    return 0;
+}
+
+static int add_names(struct op *op, struct check *check, const struct table_def *table)
+{
+    if (add_name(op, check, table->tree, table->system ? "system table" : "table", table->name) != 0)
+        return OP_FAILED;
+    for (int i = table->has_primary; i < table->index_count; i++)
+        if (add_name(op, check, table->indexes[i].tree, "index", table->indexes[i].name) != 0)
+            return OP_FAILED;
+    return 0;
+}
+
+/* Which tables there are, and what their trees are called; as far as the catalog can be read. */
+static int list_tables(struct op *op, struct check *check)
+{
+    struct session *session = check->prepared->session;
+
+    if (catalog_list_tables(op, session, &check->tables_found, &check->table_count) != 0 && forgive(op, check) != 0)
+        return OP_FAILED;
+    for (int i = 0; i < check->table_count; i++) {
+        struct table_def *table;
+        int result = catalog_table(op, session, check->tables_found[i], &table);
+        if (result == 0 && table)
+            result = add_names(op, check, table);
+        catalog_release(table);
+        if (result != 0 && forgive(op, check) != 0)
+            return OP_FAILED;
+    }
+    return 0;
+}
+
+static int check_user_table(struct op *op, struct check *check, Oid oid)
+{
+    struct session *session = check->prepared->session;
+    struct table_def *table = NULL;
+
+    if (txn_lock_table(op, session->txn, oid, TXN_ACCESS_SHARE) != 0 || session__snapshot(op, session) != 0)
+        return OP_FAILED;
+    if (catalog_table(op, session, oid, &table) != 0) {
+        check->findings++;
+        return forgive(op, check);
+    }
+    int result = table ? check_table(check, op, table) : 0;
+    catalog_release(table);
+    return result;
+}
+
+static int check_tables(struct op *op, struct check *check)
+{
+    struct database *database = check->prepared->session->database;
+
+    for (int i = 0; i < SYSTEM_TABLE_COUNT; i++)
+        if (check_table(check, op, database->system[i]) != 0)
+            return OP_FAILED;
+    for (int i = 0; i < check->table_count; i++)
+        if (check_user_table(op, check, check->tables_found[i]) != 0)
+            return OP_FAILED;
+    return 0;
 }
 
 int check_database(struct op *op, struct prepared *prepared)
 {
     struct session *session = prepared->session;
-    struct database *database = session->database;
     struct check check = {.prepared = prepared, .op = op};
+    struct store_checker checker = {&check, storage_finding, storage_progress};
     uint64_t damaged = 0;
 
-    if (session__begin(op, session, true) != 0 ||
-        txn_lock_table(op, session->txn, database->system[SYSTEM_CLASS]->oid, TXN_SHARE) != 0 ||
-        session__snapshot(op, session) != 0 || catalog_each_table(op, session, lock_table, &check) != 0 ||
-        session__snapshot(op, session) != 0)
-        return OP_FAILED;
-    txn_purge_pause(database->manager);
-    int result = store_check(op, database->store, storage_finding, &check, &damaged);
-    txn_purge_resume(database->manager);
-    if (result != 0)
+    if (session__begin(op, session, true) != 0 || session__snapshot(op, session) != 0)
         return OP_FAILED;
     for (int i = 0; i < SYSTEM_TABLE_COUNT; i++)
-        if (check_table(&check, op, database->system[i]) != 0)
+        if (add_names(op, &check, session->database->system[i]) != 0)
             return OP_FAILED;
-    if (catalog_each_table(op, session, check_table, &check) != 0)
+    if (list_tables(op, &check) != 0)
+        return OP_FAILED;
+    session__snapshot_end(session);
+    if (store_check_with(op, session->database->store, &checker, &damaged) != 0 || op_failed(op) ||
+        session__snapshot(op, session) != 0 || check_tables(op, &check) != 0)
         return OP_FAILED;
     check.findings += damaged;
     return say(op, &check, "%llu tables, %llu rows, %llu index entries: %s", (unsigned long long)check.tables,

@@ -114,6 +114,19 @@ void session_notice(struct session *session, const char *severity, const char *s
     session->on_notice(session->notice_arg, &(struct notice){.severity = severity, .sqlstate = sqlstate, .message = text});
 }
 
+void session_on_progress(struct session *session, void (*callback)(void *arg, const char *what, uint64_t done, uint64_t all),
+                         void *arg)
+{
+    session->on_progress = callback;
+    session->progress_arg = arg;
+}
+
+void session_progress(struct session *session, const char *what, uint64_t done, uint64_t all)
+{
+    if (session->on_progress)
+        session->on_progress(session->progress_arg, what, done, all);
+}
+
 /* ---- the transaction ------------------------------------------------------------------------------ */
 
 static bool default_is_on(const struct session *session, enum setting_id id)

@@ -41,6 +41,11 @@ void session_on_notice(struct session *session, void (*callback)(void *arg, cons
 void session_notice(struct session *session, const char *severity, const char *sqlstate, const char *format, ...)
     PRINTF_LIKE(4, 5);
 
+/* How far a long statement has come: of what (a static or lasting text), how much is done, of how much (0: not known). */
+void session_on_progress(struct session *session, void (*callback)(void *arg, const char *what, uint64_t done, uint64_t all),
+                         void *arg);
+void session_progress(struct session *session, const char *what, uint64_t done, uint64_t all);
+
 /* Value of a setting as SHOW prints it; NULL when there is none of this name. */
 const char *session_setting(struct session *session, const char *name);
 

@@ -49,6 +49,8 @@ struct session {
 
     void (*on_notice)(void *arg, const struct notice *notice);
     void *notice_arg;
+    void (*on_progress)(void *arg, const char *what, uint64_t done, uint64_t all);
+    void *progress_arg;
 };
 
 /* ---- session.c ---- */

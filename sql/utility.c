@@ -197,9 +197,7 @@ static int define(struct op *op, struct prepared *prepared)
     struct session *session = prepared->session;
     const struct statement *statement = prepared->statement;
 
-    /* The lock is for CHECK DATABASE, which wants to see the catalog at rest. */
-    if (session__check_writable(op, session, prepared__command(statement)) != 0 || session__begin(op, session, false) != 0 ||
-        txn_lock_table(op, session->txn, session->database->system[SYSTEM_CLASS]->oid, TXN_ROW_EXCLUSIVE) != 0)
+    if (session__check_writable(op, session, prepared__command(statement)) != 0 || session__begin(op, session, false) != 0)
         return OP_FAILED;
     switch (statement->kind) {
     case STATEMENT_CREATE_TABLE: return ddl_create_table(op, session, statement->create_table);

@@ -322,9 +322,9 @@ static int undo_to(struct op *op, struct txn *txn, Lsn lsn)
     if (!txn->created) {
         return store_rollback(op, manager->store, &txn->chain, lsn);
     }
-    txn_purge_pause(manager);
+    purge__pause(manager);
     int rc = store_rollback(op, manager->store, &txn->chain, lsn);
-    txn_purge_resume(manager);
+    purge__resume(manager);
     return rc;
 }
 

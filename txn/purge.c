@@ -161,12 +161,12 @@ int txn_purge(struct op *op, struct txn_manager *manager)
     return run_round(op, manager->purge);
 }
 
-void txn_purge_pause(struct txn_manager *manager)
+void purge__pause(struct txn_manager *manager)
 {
     os_mutex_lock(&manager->purge->round);
 }
 
-void txn_purge_resume(struct txn_manager *manager)
+void purge__resume(struct txn_manager *manager)
 {
     os_mutex_unlock(&manager->purge->round);
 }

@@ -46,9 +46,6 @@ CommitTs txn_visible_ts(const struct txn_manager *manager);
 uint64_t txn_version_bytes(const struct txn_manager *manager);
 /* Purges what no snapshot needs, once, now. */
 int txn_purge(struct op *op, struct txn_manager *manager) MUST_CHECK;
-/* Between the two nothing is purged: for store_check, which wants trees at rest.  No call of this header in between. */
-void txn_purge_pause(struct txn_manager *manager);
-void txn_purge_resume(struct txn_manager *manager);
 
 /* ---- sessions ------------------------------------------------------------------------------------- */
 

@@ -425,6 +425,9 @@ bool commit__undo(struct txn *txn);
 
 int purge__open(struct op *op, struct txn_manager *manager) MUST_CHECK;
 int purge__start(struct op *op, struct txn_manager *manager) MUST_CHECK;
+/* Between the two nothing is purged: a rollback is dropping trees.  Nothing of txn.h may be called in between. */
+void purge__pause(struct txn_manager *manager);
+void purge__resume(struct txn_manager *manager);
 /* Waits for the thread, which first rolls back the losers that are left, unless abandoned. */
 void purge__close(struct txn_manager *manager, bool abandoned);
 /* A ghost that nobody may need any more; called with latches held, never fails, may forget. */

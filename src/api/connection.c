@@ -118,6 +118,12 @@ void isolde_on_wait(isolde_conn *conn, void (*callback)(void *arg, int waiting),
     conn->wait_arg = arg;
 }
 
+void isolde_on_progress(isolde_conn *conn, void (*callback)(void *arg, const char *what, uint64_t done, uint64_t all), void *arg)
+{
+    if (api_is_conn(conn))
+        session_on_progress(conn->session, callback, arg);
+}
+
 void isolde_on_notice(isolde_conn *conn, void (*callback)(void *arg, const isolde_err *notice), void *arg)
 {
     if (!api_is_conn(conn))

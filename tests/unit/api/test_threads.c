@@ -16,7 +16,7 @@ struct worker {
     isolde_conn *conn;
     const char *begin;
     unsigned state;
-    int done, failed;
+    int index, done, failed;
     char error[256];
 };
 
@@ -33,7 +33,8 @@ static void run_threads(struct fixture *f, const char *begin, void *(*body)(void
     pthread_t threads[THREADS];
 
     for (int i = 0; i < THREADS; i++) {
-        workers[i] = (struct worker){.f = f, .begin = begin, .state = (unsigned)seed * 31 + (unsigned)i};
+        workers[i] = (struct worker){.f = f, .begin = begin, .state = (unsigned)seed * 31 + (unsigned)i,
+                                     .index = i};
         assert_int_equal(isolde_connect(f->db, &workers[i].conn, NULL), ISOLDE_OK);
     }
     for (int i = 0; i < THREADS; i++)
@@ -181,6 +182,47 @@ static void purge_stays_out_of_trees_that_a_rollback_drops(void **state)
     assert_non_null(strstr(ask(f->conn, "CHECK DATABASE"), "no error found"));
 }
 
+/* ---- CHECK DATABASE beside writers ---- */
+
+static int change_words(isolde_conn *conn, void *arg)
+{
+    struct worker *w = arg;
+    char sql[400];
+    int id = rand_r(&w->state) % 60, len = rand_r(&w->state) % 4 ? 30 : 20000;
+    const char *end = rand_r(&w->state) % 3 ? "" : "SAVEPOINT s; DELETE FROM word WHERE id % 3 = 0; ROLLBACK TO s;";
+    snprintf(sql, sizeof sql,
+             "DELETE FROM word WHERE id = %d; %s INSERT INTO word SELECT %d, %d, repeat('x', %d) WHERE NOT EXISTS (SELECT 1 FROM word "
+             "WHERE id = %d); UPDATE word SET n = n + 1, text = repeat('y', %d) WHERE id = %d",
+             id, end, id, id, len, id, len / 2, (id + 7) % 60);
+    return isolde_exec(conn, sql, NULL, NULL) != ISOLDE_OK ? -1 : rand_r(&w->state) % 5 == 0;
+}
+
+static void *check_or_write(void *arg)
+{
+    struct worker *w = arg;
+    if (w->index == 0) {
+        for (int i = 0; i < count / 10; i++) {
+            const char *verdict = ask(w->conn, "CHECK DATABASE");
+            if (!strstr(verdict, "no error found") && !is_expected(w->conn) && w->failed++ == 0)
+                snprintf(w->error, sizeof w->error, "%.250s", verdict);
+        }
+        return NULL;
+    }
+    for (int i = 0; i < count / 3; i++)
+        if (isolde_run(w->conn, NULL, change_words, w, 1000) < 0)
+            note(w);
+    return work_and_redefine(w);
+}
+
+static void check_finds_nothing_beside_writers(void **state)
+{
+    struct fixture *f = *state;
+    run(f->conn, "CREATE TABLE word (id int PRIMARY KEY, n int, text text); CREATE INDEX ON word (n)");
+    run(f->conn, "INSERT INTO word SELECT i, i, repeat('z', i * 300) FROM generate_series(0, 59) AS g(i)");
+    run_threads(f, NULL, check_or_write);
+    assert_non_null(strstr(ask(f->conn, "CHECK DATABASE"), "no error found"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -189,6 +231,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(transfers_keep_the_total_at_serializable, open_memory, close_memory),
         cmocka_unit_test_setup_teardown(each_unique_key_is_taken_once, open_memory, close_memory),
         cmocka_unit_test_setup_teardown(definitions_may_change_under_running_statements, open_memory, close_memory),
+        cmocka_unit_test_setup_teardown(check_finds_nothing_beside_writers, open_memory, close_memory),
         cmocka_unit_test_setup_teardown(purge_stays_out_of_trees_that_a_rollback_drops, open_memory, close_memory),
     };
     seed = getenv("SEED") ? strtoul(getenv("SEED"), NULL, 10) : (unsigned long)time(NULL);

@@ -3,19 +3,26 @@
  *
  * Each thread knows exactly what its own rows must be at any moment, its own transaction included; a scan must meet all
  * of them, in order, whatever the others do to the pages meanwhile.
+ *
+ * In a second run of the same a thread makes and drops trees, and another one checks the whole store over and over: CHECK must
+ * find nothing, until a page is damaged on purpose, and then that, and nothing else, while all go on.
  */
+#include "btree/btree_int.h"
 #include "tests/unit/btree/harness.h"
 
-enum { THREADS = 8, ROWS = 4000 };
+enum { THREADS = 8, ROWS = 4000, DROPPER = THREADS };
 
 struct shared {
     struct vfs *vfs;
     struct store *store;
     struct btree *tree;
     _Atomic uint64_t next_txn;
-    _Atomic TxnId active[THREADS];
-    _Atomic Lsn first[THREADS];         /* nothing of the active transaction's log lies below */
+    _Atomic TxnId active[THREADS + 1];
+    _Atomic Lsn first[THREADS + 1];     /* nothing of the active transaction's log lies below */
     uint64_t seed, rounds;
+    atomic_bool done;
+    atomic_bool planted;                /* a leaked page */
+    uint64_t checks, found, drops;
 };
 
 struct worker {
@@ -93,7 +100,7 @@ static void scan(struct worker *worker)
 static bool is_dead(void *arg, TxnId txn)
 {
     struct shared *shared = arg;
-    for (int i = 0; i < THREADS; i++)
+    for (int i = 0; i <= THREADS; i++)
         if (atomic_load(&shared->active[i]) == txn)
             return false;
     return true;
@@ -105,10 +112,10 @@ static int collect(void *context, struct op *op, struct wal_checkpoint_state *st
     struct shared *shared = context;
     state->chain_count = 0;
     state->next_txn = atomic_load(&shared->next_txn);
-    state->chains = op_calloc(op, THREADS * sizeof *state->chains);
+    state->chains = op_calloc(op, (THREADS + 1) * sizeof *state->chains);
     if (state->chains == NULL)
         return OP_FAILED;
-    for (int i = 0; i < THREADS; i++) {
+    for (int i = 0; i <= THREADS; i++) {
         TxnId txn = atomic_load(&shared->active[i]);
         Lsn first = atomic_load(&shared->first[i]);
         if (txn != 0)
@@ -175,11 +182,96 @@ static void work(void *arg)
     }
 }
 
-static void threads_share_a_tree(void **state)
+/* ---- CHECK beside all of them --------------------------------------------------------------------- */
+
+/* Makes a tree, fills it, and drops it, by a transaction that drops or one that rolls back. */
+static void make_and_drop(struct worker *worker)
+{
+    static uint8_t value[9000];
+    struct op *op = &worker->op;
+    struct shared *shared = worker->shared;
+    struct wal_chain chain = {.txn = atomic_fetch_add(&shared->next_txn, 1)};
+    struct btree *tree;
+    TreeId id;
+    uint64_t freed;
+    bool buries = rng_below(&worker->rng, 2);
+    atomic_store(&shared->first[DROPPER], wal_end(store_wal(shared->store)));
+    atomic_store(&shared->active[DROPPER], chain.txn);
+    OK(btree_create(op, shared->store, &chain, &id));
+    OK(btree_open(op, shared->store, id, &tree));
+    for (uint32_t i = 0; i < 400; i++) {
+        uint8_t key[KEY_BYTES_MAX];
+        bool applied;
+        struct btree_change change = {.kind = BTREE_INSERT, .key = key_of(key, i * 7919 % ROWS),
+                                      .value = {value, i % 20 == 0 ? 9000 : 120}};
+        OK(btree_change(op, tree, &chain, &change, &applied));
+    }
+    if (buries) {
+        OK(btree_bury(op, shared->store, &chain, id));
+        commit(op, shared->store, &chain, false);
+    } else {
+        end_abort(op, shared->store, &chain);
+    }
+    atomic_store(&shared->active[DROPPER], 0);
+    OK(btree_free_graves(op, shared->store, is_dead, shared, &freed));
+    shared->drops++;
+    op_reset(op);
+}
+
+static void drop_over_and_over(void *arg)
+{
+    struct worker *worker = arg;
+    while (!atomic_load(&worker->shared->done))
+        make_and_drop(worker);
+}
+
+static void see_finding(void *arg, TreeId tree, const char *line)
+{
+    struct shared *shared = arg;
+    shared->found++;
+    if (!atomic_load(&shared->planted) || strstr(line, "nothing leads there") == NULL)
+        fail_msg("finding: %s", line);
+}
+
+/* Marks a page as used that is not, as though its log record had been lost. */
+static void plant_leak(struct worker *worker)
+{
+    struct op *op = &worker->op;
+    struct store *store = worker->shared->store;
+    struct page_ref map;
+    OK(space_reserve(op, store, 1, false));
+    PageNo page = space_take(store);
+    OK(buf_fix(op, store->buf, space_map_page(store, page), LATCH_EXCLUSIVE, &map));
+    space_map_set(store, &map, page, true);
+    buf_mark_dirty(store->buf, &map, 1);
+    buf_unfix(&map, store->buf);
+    space_unreserve(store, 1);
+    atomic_store(&worker->shared->planted, true);
+}
+
+static void check_over_and_over(void *arg)
+{
+    struct worker *worker = arg;
+    struct shared *shared = worker->shared;
+    struct op *op = &worker->op;
+    struct store_checker checker = {.arg = shared, .report = see_finding};
+    uint64_t findings;
+    while (!atomic_load(&shared->done)) {
+        OK(store_check_with(op, shared->store, &checker, &findings));
+        assert_int_equal(findings, atomic_load(&shared->planted) ? 1 : 0);
+        shared->checks++;
+        if (shared->checks == 20)
+            plant_leak(worker);
+        op_reset(op);
+    }
+}
+
+static void share_a_tree(bool checked)
 {
     struct op main_op, *op = &main_op;
-    struct shared shared = {.seed = seed_of_run(), .rounds = number_of_run("COUNT", 300)};
-    struct os_thread *threads[THREADS];
+    struct shared shared = {.seed = seed_of_run(), .rounds = number_of_run("COUNT", checked ? 150 : 300)};
+    struct os_thread *threads[THREADS + 2];
+    struct worker *others = calloc(2, sizeof *others);
     struct worker *workers = calloc(THREADS, sizeof *workers);
     struct wal_chain chain = {.txn = 1};
     TreeId id;
@@ -203,29 +295,57 @@ static void threads_share_a_tree(void **state)
         rng_seed(&workers[i].rng, shared.seed + (uint64_t)i);
         OK(os_thread_start(op, work, &workers[i], "test", &threads[i]));
     }
+    for (int i = 0; checked && i < 2; i++) {
+        others[i].shared = &shared;
+        op_init(&others[i].op);
+        rng_seed(&others[i].rng, shared.seed + 100);
+        OK(os_thread_start(op, i == 0 ? drop_over_and_over : check_over_and_over, &others[i], "test", &threads[THREADS + i]));
+    }
     for (int i = 0; i < THREADS; i++)
         os_thread_join(threads[i]);
+    atomic_store(&shared.done, true);
+    for (int i = 0; checked && i < 2; i++) {
+        os_thread_join(threads[THREADS + i]);
+        op_end(&others[i].op);
+    }
+    free(others);
     for (uint32_t i = 0; i < ROWS; i++) {
         expect_row(op, shared.store, shared.tree, i, &workers[i % THREADS].rows[i]);
         op_reset(op);
     }
-    expect_whole(op, shared.store);
+    if (!shared.planted)
+        expect_whole(op, shared.store);
     store_set_hooks(shared.store, &no_hooks);
     OK(store_close(op, shared.store));
     options.create = false;
     OK(store_open(op, &options, &shared.store));
-    expect_whole(op, shared.store);
+    if (!shared.planted)
+        expect_whole(op, shared.store);
     OK(store_close(op, shared.store));
     os_vfs_destroy(shared.vfs);
     for (int i = 0; i < THREADS; i++)
         op_end(&workers[i].op);
     free(workers);
     op_end(op);
+    if (checked)
+        printf("checks=%llu findings=%llu drops=%llu\n", (unsigned long long)shared.checks, (unsigned long long)shared.found,
+               (unsigned long long)shared.drops);
     printf("test_threads seed=%llu count=%llu failures=0\n", (unsigned long long)shared.seed, (unsigned long long)shared.rounds);
+}
+
+static void threads_share_a_tree(void **state)
+{
+    share_a_tree(false);
+}
+
+static void check_beside_threads_finds_what_is_damaged_and_nothing_else(void **state)
+{
+    share_a_tree(true);
 }
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(threads_share_a_tree)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(threads_share_a_tree),
+                                       cmocka_unit_test(check_beside_threads_finds_what_is_damaged_and_nothing_else)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
