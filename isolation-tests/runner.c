@@ -1,225 +1,48 @@
 /* runner.c -- see runner.h. */
 #include "isolation-tests/runner.h"
 
-#include <pthread.h>
-#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* Text that a session's thread prepares and the director prints. */
-struct output {
-    char *data;
-    size_t len;
-};
-
-struct runner;
-
-struct session {
-    struct runner *runner;
-    const char *name;
-    isolde_conn *conn;
-    pthread_t thread;
-    /* guarded by runner->mutex */
-    const char *sql;            /* to be run, or being run; NULL when idle */
-    bool done;                  /* the statement has completed and its output waits to be printed */
-    bool quit;
-    struct output results, notices;
-    int notice_count;           /* since the step of this session was launched */
-    /* the director's alone */
-    struct permutation_step *active;
-};
-
 struct runner {
-    struct spec *spec;
-    FILE *out;
-    isolde_conn *control;
-    pthread_mutex_t mutex;
-    pthread_cond_t work;        /* a session has something to do */
-    pthread_cond_t change;      /* a step completed, began to wait or ceased to wait */
-    struct session *sessions;
-    struct permutation_step **waiting;
-    int waiting_count;
+    struct engine *engine;
+    const struct spec *spec;
+    struct link *control;
+    struct crew crew;
+    int *active;                /* for each session the position of its step in progress, or -1 */
+    int *waiting, waiting_count;    /* positions */
+    /* of the permutation in progress */
+    const struct run_options *options;
+    struct run *run;
 };
 
-static void add(struct output *output, const char *format, ...) __attribute__((format(printf, 2, 3)));
-static void add(struct output *output, const char *format, ...)
+/* ---- events ---------------------------------------------------------------------------------------------- */
+
+static void tell(struct runner *runner, struct event what)
 {
-    va_list args;
-    char *text = NULL;
-    va_start(args, format);
-    int len = vasprintf(&text, format, args);
-    va_end(args);
-    output->data = len < 0 ? NULL : realloc(output->data, output->len + (size_t)len + 1);
-    if (!output->data)
-        abort();
-    memcpy(output->data + output->len, text, (size_t)len + 1);
-    output->len += (size_t)len;
-    free(text);
+    struct run *run = runner->run;
+    run->events = must_alloc(run->events, (size_t)run->event_count + 1, sizeof *run->events);
+    struct event *event = &run->events[run->event_count++];
+    *event = what;
+    if (runner->options->report)
+        runner->options->report(runner->options->arg, run, event);
 }
 
-static void print_output(FILE *out, struct output *output)
+static struct session *session_at(struct runner *runner, int position)
 {
-    if (output->data)
-        fputs(output->data, out);
-    free(output->data);
-    *output = (struct output){ 0 };
+    return runner->crew.sessions[runner->run->order.steps[position].step->session];
 }
 
-/* ---- results ------------------------------------------------------------------------------------------ */
-
-/* A column is flush right when every value looks like a number. */
-static bool looks_numeric(const char *value)
+static void tell_notices(struct runner *runner, struct session *session)
 {
-    size_t len = strlen(value);
-    return len == 0 || (value[strspn(value, "0123456789.Ee -")] == '\0' && value[0] != 'E' && value[0] != 'e'
-                        && value[len - 1] >= '0' && value[len - 1] <= '9');
-}
-
-static void add_table(struct output *output, char **cells, int rows, int columns)
-{
-    int *widths = calloc((size_t)columns + 1, sizeof *widths);
-    bool *text = calloc((size_t)columns + 1, sizeof *text);
-    if (!widths || !text)
-        abort();
-    for (int r = 0; r <= rows; r++)
-        for (int c = 0; c < columns; c++) {
-            const char *cell = cells[r * columns + c];
-            int width = (int)strlen(cell);
-            widths[c] = width > widths[c] ? width : widths[c];
-            text[c] |= r > 0 && !looks_numeric(cell);
-        }
-    for (int r = 0; r <= rows; r++) {
-        for (int c = 0; c < columns; c++)
-            add(output, text[c] ? "%s%-*s" : "%s%*s", c ? "|" : "", widths[c], cells[r * columns + c]);
-        add(output, "\n");
-        for (int c = 0; r == 0 && c < columns; c++) {
-            add(output, "%s", c ? "+" : "");
-            for (int i = 0; i < widths[c]; i++)
-                add(output, "-");
-        }
-        if (r == 0)
-            add(output, "\n");
+    if (session->notices) {
+        tell(runner, (struct event){ EVENT_NOTICES, -1, .text = session->notices });
+        session->notices = NULL;
     }
-    add(output, "(%d row%s)\n\n", rows, rows == 1 ? "" : "s");
-    free(widths);
-    free(text);
 }
 
-/* Runs one prepared statement; its rows are printed as a table.  Returns ISOLDE_DONE or an error. */
-static int run_statement(isolde_stmt *stmt, struct output *output)
-{
-    int columns = isolde_column_count(stmt), rows = 0, result;
-    char **cells = calloc((size_t)columns + 1, sizeof *cells);
-    for (int c = 0; c < columns && cells; c++)
-        cells[c] = strdup(isolde_column_name(stmt, c));
-    while ((result = isolde_step(stmt)) == ISOLDE_ROW) {
-        rows++;
-        cells = realloc(cells, (size_t)(rows + 1) * (size_t)(columns + 1) * sizeof *cells);
-        if (!cells)
-            abort();
-        for (int c = 0; c < columns; c++) {
-            const char *value = isolde_column_text(stmt, c);
-            cells[rows * columns + c] = strdup(value ? value : "");
-        }
-    }
-    if (result == ISOLDE_DONE && columns > 0)
-        add_table(output, cells, rows, columns);
-    for (int i = 0; i < (rows + 1) * columns; i++)
-        free(cells[i]);
-    free(cells);
-    return result;
-}
-
-/* All statements of a text, as one request.  False after an error, which is in the output. */
-static bool run_sql(isolde_conn *conn, const char *sql, struct output *output)
-{
-    int result = ISOLDE_DONE;
-    isolde_group_begin(conn);
-    while (result == ISOLDE_DONE && sql[strspn(sql, " \t\r\n;")]) {
-        isolde_stmt *stmt = NULL;
-        result = isolde_prepare(conn, sql, -1, &stmt);
-        if (result == ISOLDE_OK) {
-            sql += isolde_tail(stmt);
-            result = run_statement(stmt, output);
-        }
-        if (result != ISOLDE_DONE) {
-            const isolde_err *err = isolde_error(conn);
-            add(output, "%s:  %s\n", isolde_error_severity(err), isolde_error_message(err));
-        }
-        isolde_finalize(stmt);
-    }
-    bool ended = isolde_group_end(conn) == ISOLDE_OK;
-    if (!ended && result == ISOLDE_DONE) {
-        const isolde_err *err = isolde_error(conn);
-        add(output, "%s:  %s\n", isolde_error_severity(err), isolde_error_message(err));
-    }
-    return result == ISOLDE_DONE && ended;
-}
-
-/* ---- a session's thread --------------------------------------------------------------------------------- */
-
-static void on_notice(void *arg, const isolde_err *notice)
-{
-    struct session *session = arg;
-    pthread_mutex_lock(&session->runner->mutex);
-    add(&session->notices, "%s: %s:  %s\n", session->name, isolde_error_severity(notice), isolde_error_message(notice));
-    session->notice_count++;
-    pthread_mutex_unlock(&session->runner->mutex);
-}
-
-static void on_wait(void *arg, int waiting)
-{
-    struct session *session = arg;
-    (void)waiting;
-    pthread_mutex_lock(&session->runner->mutex);
-    pthread_cond_signal(&session->runner->change);
-    pthread_mutex_unlock(&session->runner->mutex);
-}
-
-static void *session_thread(void *arg)
-{
-    struct session *session = arg;
-    struct runner *runner = session->runner;
-    pthread_mutex_lock(&runner->mutex);
-    for (;;) {
-        while (!session->quit && (!session->sql || session->done))
-            pthread_cond_wait(&runner->work, &runner->mutex);
-        if (session->quit)
-            break;
-        const char *sql = session->sql;
-        struct output results = { 0 };
-        pthread_mutex_unlock(&runner->mutex);
-        run_sql(session->conn, sql, &results);
-        pthread_mutex_lock(&runner->mutex);
-        session->results = results;
-        session->done = true;
-        pthread_cond_signal(&runner->change);
-    }
-    pthread_mutex_unlock(&runner->mutex);
-    return NULL;
-}
-
-/* ---- the director ---------------------------------------------------------------------------------------- */
-
-static bool is_running(struct session *session)
-{
-    return session->sql && !session->done && !isolde_waiting(session->conn);
-}
-
-/* R1: until every launched step has completed or is blocked.  Called with the mutex held. */
-static void settle(struct runner *runner)
-{
-    for (int i = 0; i < runner->spec->session_count; i++)
-        while (is_running(&runner->sessions[i])) {
-            pthread_cond_wait(&runner->change, &runner->mutex);
-            i = 0;
-        }
-}
-
-static struct session *session_of(struct runner *runner, const struct permutation_step *step)
-{
-    return &runner->sessions[step->step->session];
-}
+/* ---- steps ----------------------------------------------------------------------------------------------- */
 
 static bool marker_holds_back(struct runner *runner, const struct permutation_step *step)
 {
@@ -227,10 +50,10 @@ static bool marker_holds_back(struct runner *runner, const struct permutation_st
         const struct marker *marker = &step->markers[i];
         if (marker->kind == MARKER_ONCE)
             continue;
-        struct session *other = &runner->sessions[marker->step->session];
-        if (marker->kind == MARKER_STEP && other->active && other->active->step == marker->step)
+        int other = marker->step->session, active = runner->active[other];
+        if (marker->kind == MARKER_STEP && active >= 0 && runner->run->order.steps[active].step == marker->step)
             return true;
-        if (marker->kind == MARKER_NOTICES && other->notice_count < marker->notices)
+        if (marker->kind == MARKER_NOTICES && runner->crew.sessions[other]->notice_count < marker->notices)
             return true;
     }
     return false;
@@ -244,25 +67,27 @@ static bool has_once_marker(const struct permutation_step *step)
     return false;
 }
 
-/* Reports the step if it has completed.  True while it must wait. Called with the mutex held. */
-static bool try_complete(struct runner *runner, struct permutation_step *step, bool retry)
+/* Reports the step if it has completed.  True while it must wait. */
+static bool try_complete(struct runner *runner, int position, bool retry)
 {
-    struct session *session = session_of(runner, step);
-    settle(runner);
-    print_output(runner->out, &session->notices);
-    if ((!retry && has_once_marker(step)) || !session->done || marker_holds_back(runner, step)) {
-        if (!retry)
-            fprintf(runner->out, "step %s: %s <waiting ...>\n", step->name, step->step->sql);
+    const struct permutation_step *step = &runner->run->order.steps[position];
+    struct outcome *outcome = &runner->run->outcomes[position];
+    struct session *session = session_at(runner, position);
+    crew_settle(&runner->crew);
+    tell_notices(runner, session);
+    if ((!retry && has_once_marker(step)) || !session->done
+        || (!outcome->released && marker_holds_back(runner, step))) {
+        if (!retry) {
+            outcome->waited = true;
+            tell(runner, (struct event){ EVENT_WAITING, .position = position });
+        }
         return true;
     }
-    if (retry)
-        fprintf(runner->out, "step %s: <... completed>\n", step->name);
-    else
-        fprintf(runner->out, "step %s: %s\n", step->name, step->step->sql);
-    print_output(runner->out, &session->results);
-    session->sql = NULL;
-    session->done = false;
-    session->active = NULL;
+    outcome->reply = crew_take(session);
+    outcome->completed = true;
+    outcome->end = runner->run->event_count + 1;
+    runner->active[step->step->session] = -1;
+    tell(runner, (struct event){ retry ? EVENT_RESUMED : EVENT_COMPLETED, .position = position });
     return false;
 }
 
@@ -275,7 +100,7 @@ static void complete_waiting(struct runner *runner)
         bool held_back = false;
         for (int i = 0; i < runner->waiting_count;) {
             if (try_complete(runner, runner->waiting[i], true)) {
-                held_back |= runner->waiting[i]->marker_count > 0;
+                held_back |= runner->run->order.steps[runner->waiting[i]].marker_count > 0;
                 i++;
             } else {
                 runner->waiting_count--;
@@ -287,188 +112,269 @@ static void complete_waiting(struct runner *runner)
     } while (again);
 }
 
-/* A step that can never go on: its session is to do something else, or the permutation is over. */
-static void cancel(struct runner *runner, struct permutation_step *step)
+/* A step that nobody will release: its session is to do something else, or the permutation is over. */
+static void end_wait(struct runner *runner, int position)
 {
-    struct session *session = session_of(runner, step);
-    fprintf(stderr, "step %s is blocked and nothing will release it: canceled\n", step->name);
-    while (session->sql && !session->done) {
-        isolde_interrupt(session->conn);
-        pthread_cond_wait(&runner->change, &runner->mutex);
-    }
-    step->marker_count = 0;
+    runner->run->outcomes[position].released = true;
+    if (crew_wait(session_at(runner, position)))
+        return;
+    fprintf(stderr, "step %s is blocked and nothing will release it: canceled\n", runner->run->order.steps[position].name);
+    runner->run->outcomes[position].canceled = true;
+    crew_cancel(session_at(runner, position));
 }
 
-static void launch(struct runner *runner, struct permutation_step *step)
+static void launch(struct runner *runner, int position)
 {
-    struct session *session = session_of(runner, step);
+    const struct step *step = runner->run->order.steps[position].step;
+    const char *sql = runner->options->instead ? runner->options->instead[position] : NULL;
+    struct outcome *outcome = &runner->run->outcomes[position];
     complete_waiting(runner);
-    if (session->active) {
-        cancel(runner, session->active);
+    if (runner->active[step->session] >= 0) {
+        end_wait(runner, runner->active[step->session]);
         complete_waiting(runner);
     }
-    session->active = step;
-    session->sql = step->step->sql;
-    session->done = false;
-    for (int i = 0; i < runner->spec->session_count; i++)
-        runner->sessions[i].notice_count = 0;
-    pthread_cond_broadcast(&runner->work);
-    bool blocked = try_complete(runner, step, false);
+    outcome->before = runner->run->setup_status[step->session];
+    for (int i = 0; i < position; i++)
+        if (runner->run->outcomes[i].completed && runner->run->order.steps[i].step->session == step->session)
+            outcome->before = runner->run->outcomes[i].reply.status;
+    outcome->launched = true;
+    outcome->begin = runner->run->event_count;
+    runner->active[step->session] = position;
+    crew_start(session_at(runner, position), sql ? sql : step->sql);
+    bool blocked = try_complete(runner, position, false);
     complete_waiting(runner);
     if (blocked)
-        runner->waiting[runner->waiting_count++] = step;
+        runner->waiting[runner->waiting_count++] = position;
 }
 
-static bool run_block(struct runner *runner, isolde_conn *conn, const char *sql, const char *what, const char *name)
+/* ---- a permutation --------------------------------------------------------------------------------------- */
+
+/* A setup or teardown, where there is one. */
+static bool run_block(struct runner *runner, struct link *link, const char *sql, const char *what, const char *name)
 {
-    struct output output = { 0 };
-    bool good = !sql || run_sql(conn, sql, &output);
+    struct reply reply = { 0 };
+    if (!sql)
+        return true;
+    runner->engine->run(link, sql, &reply);
+    bool good = !reply.failed;
     if (good)
-        print_output(runner->out, &output);
+        tell(runner, (struct event){ EVENT_BLOCK, -1, .reply = reply });
     else
-        fprintf(stderr, "%s%s failed: %s", what, name, output.data);
-    free(output.data);
+        fprintf(stderr, "%s%s failed: %s:  %s\n", what, name, reply.severity, reply.message);
+    if (!good)
+        reply_free(&reply);
     return good;
 }
 
-static bool run_permutation(struct runner *runner, struct permutation_step **steps, int count)
+static bool run_session_setup(struct runner *runner, int number)
 {
-    struct spec *spec = runner->spec;
+    const struct spec_session *session = &runner->spec->sessions[number];
+    bool good = run_block(runner, runner->crew.sessions[number]->link, session->setup, "setup of session ", session->name);
+    if (good && session->setup)
+        runner->run->setup_status[number] = runner->run->events[runner->run->event_count - 1].reply.status;
+    tell_notices(runner, runner->crew.sessions[number]);
+    return good;
+}
+
+static void begin_run(struct runner *runner, const struct order *order, struct run *run)
+{
+    size_t steps = (size_t)order->count, sessions = (size_t)runner->spec->session_count;
+    *run = (struct run){ .spec = runner->spec, .order.count = order->count };
+    run->order.steps = memcpy(must_alloc(NULL, steps, sizeof *order->steps), order->steps, steps * sizeof *order->steps);
+    run->outcomes = memset(must_alloc(NULL, steps, sizeof *run->outcomes), 0, steps * sizeof *run->outcomes);
+    run->setup_status = memset(must_alloc(NULL, sessions, 1), 'I', sessions);
+    for (size_t i = 0; i < steps; i++)
+        run->outcomes[i].step = order->steps[i].step;
+    runner->run = run;
+    runner->waiting = must_alloc(runner->waiting, steps, sizeof *runner->waiting);
+    runner->waiting_count = 0;
+    for (size_t i = 0; i < sessions; i++)
+        runner->active[i] = -1;
+}
+
+bool runner_run(struct runner *runner, const struct order *order, const struct run_options *options, struct run *run)
+{
+    const struct spec *spec = runner->spec;
     bool good = true;
-    fprintf(runner->out, "\nstarting permutation:");
-    for (int i = 0; i < count; i++)
-        fprintf(runner->out, " %s", steps[i]->name);
-    fputs("\n", runner->out);
+    runner->options = options;
+    begin_run(runner, order, run);
     for (int i = 0; i < spec->setup_count && good; i++)
         good = run_block(runner, runner->control, spec->setups[i], "setup", "");
     for (int i = 0; i < spec->session_count && good; i++)
-        good = run_block(runner, runner->sessions[i].conn, spec->sessions[i].setup, "setup of session ", spec->sessions[i].name);
-    if (good) {
-        pthread_mutex_lock(&runner->mutex);
-        runner->waiting_count = 0;
-        for (int i = 0; i < count; i++)
-            launch(runner, steps[i]);
+        good = run_session_setup(runner, i);
+    for (int i = 0; i < order->count && good; i++)
+        if (!options->instead || !options->instead[i] || options->instead[i][0] != '\0')
+            launch(runner, i);
+    complete_waiting(runner);
+    while (runner->waiting_count > 0) {
+        end_wait(runner, runner->waiting[0]);
         complete_waiting(runner);
-        while (runner->waiting_count > 0) {
-            cancel(runner, runner->waiting[0]);
-            complete_waiting(runner);
-        }
-        pthread_mutex_unlock(&runner->mutex);
     }
+    if (good && options->want_final)
+        read_tables(runner->engine, runner->control, &run->final);
     for (int i = 0; i < spec->session_count; i++)
-        run_block(runner, runner->sessions[i].conn, spec->sessions[i].teardown, "teardown of session ", spec->sessions[i].name);
+        run_block(runner, runner->crew.sessions[i]->link, spec->sessions[i].teardown, "teardown of session ",
+                  spec->sessions[i].name);
     run_block(runner, runner->control, spec->teardown, "teardown", "");
-    fflush(runner->out);
     return good;
 }
 
-/* All interleavings that keep the order of each session's steps. */
-static bool run_interleavings(struct runner *runner, struct permutation_step *all, struct permutation_step **steps, int depth,
-                              int total, int *next)
+void run_free(struct run *run)
 {
-    bool found = false;
-    for (int s = 0, base = 0; s < runner->spec->session_count; base += runner->spec->sessions[s].step_count, s++) {
-        if (next[s] == runner->spec->sessions[s].step_count)
-            continue;
-        found = true;
-        steps[depth] = &all[base + next[s]++];
-        if (!run_interleavings(runner, all, steps, depth + 1, total, next))
-            return false;
-        next[s]--;
+    for (int i = 0; i < run->order.count; i++)
+        reply_free(&run->outcomes[i].reply);
+    for (int i = 0; i < run->event_count; i++) {
+        free(run->events[i].text);
+        reply_free(&run->events[i].reply);
     }
-    return found || run_permutation(runner, steps, total);
+    free(run->order.steps);
+    free(run->outcomes);
+    free(run->setup_status);
+    free(run->events);
+    reply_free(&run->final);
+    *run = (struct run){ 0 };
 }
 
-static bool run_all(struct runner *runner)
+void read_tables(struct engine *engine, struct link *link, struct reply *reply)
 {
-    struct spec *spec = runner->spec;
-    int total = 0;
-    bool good;
-    for (int s = 0; s < spec->session_count; s++)
-        total += spec->sessions[s].step_count;
-    struct permutation_step *all = calloc((size_t)total, sizeof *all);
-    struct permutation_step **steps = calloc((size_t)total, sizeof *steps);
-    int *next = calloc((size_t)spec->session_count, sizeof *next);
-    if (!all || !steps || !next)
-        abort();
-    for (int s = 0, i = 0; s < spec->session_count; s++)
-        for (int j = 0; j < spec->sessions[s].step_count; j++, i++) {
-            all[i].step = spec->sessions[s].steps[j];
-            all[i].name = all[i].step->name;
+    struct reply names;
+    *reply = (struct reply){ 0 };
+    engine->run(link, "SELECT n.nspname, c.relname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
+                      " WHERE c.relkind = 'r' AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'isolde') ORDER BY 1, 2", &names);
+    if (names.failed)
+        fprintf(stderr, "tables cannot be listed: %s\n", names.message);
+    for (int i = 0; !names.failed && i < names.tables[0].rows; i++) {
+        char **name = &names.tables[0].cells[i * 2];
+        size_t len = strlen(name[0]) + strlen(name[1]) + 32;
+        char *sql = must_alloc(NULL, len, 1);
+        struct reply contents;
+        snprintf(sql, len, "SELECT * FROM \"%s\".\"%s\"", name[0], name[1]);
+        engine->run(link, sql, &contents);
+        free(sql);
+        if (contents.table_count == 1) {
+            *reply_add_table(reply, 0) = contents.tables[0];
+            contents.table_count = 0;
         }
-    good = run_interleavings(runner, all, steps, 0, total, next);
-    free(all);
-    free(steps);
-    free(next);
-    return good;
-}
-
-static bool run_listed(struct runner *runner)
-{
-    bool good = true;
-    for (int i = 0; i < runner->spec->permutation_count && good; i++) {
-        struct permutation *permutation = &runner->spec->permutations[i];
-        struct permutation_step **steps = calloc((size_t)permutation->step_count, sizeof *steps);
-        if (!steps)
-            abort();
-        for (int j = 0; j < permutation->step_count; j++)
-            steps[j] = &permutation->steps[j];
-        good = run_permutation(runner, steps, permutation->step_count);
-        free(steps);
+        reply_add_tag(reply, name[1]);
+        reply_free(&contents);
     }
+    reply_free(&names);
+}
+
+/* ---- open and close -------------------------------------------------------------------------------------- */
+
+static bool set_level(struct runner *runner, struct session *session)
+{
+    char setting[80];
+    struct reply reply;
+    if (runner->spec->level == LEVEL_AS_WRITTEN)
+        return true;
+    snprintf(setting, sizeof setting, "SET default_transaction_isolation = '%s'", level_names[runner->spec->level]);
+    runner->engine->run(session->link, setting, &reply);
+    bool good = !reply.failed;
+    if (!good)
+        fprintf(stderr, "%s\n", reply.message);
+    reply_free(&reply);
     return good;
 }
 
-static bool connect_all(struct runner *runner, isolde_db *db)
+struct runner *runner_open(struct engine *engine, const struct spec *spec)
 {
-    isolde_err *err = NULL;
-    bool good = isolde_connect(db, &runner->control, &err) == ISOLDE_OK;
-    for (int i = 0; i < runner->spec->session_count && good; i++) {
-        struct session *session = &runner->sessions[i];
-        session->runner = runner;
-        session->name = runner->spec->sessions[i].name;
-        good = isolde_connect(db, &session->conn, &err) == ISOLDE_OK;
-        if (!good)
-            break;
-        isolde_on_notice(session->conn, on_notice, session);
-        isolde_on_wait(session->conn, on_wait, session);
-        good = pthread_create(&session->thread, NULL, session_thread, session) == 0;
+    static const struct link_events none;
+    struct runner *runner = must_alloc(NULL, 1, sizeof *runner);
+    *runner = (struct runner){ .engine = engine, .spec = spec, .control = engine->connect(engine, &none) };
+    runner->active = must_alloc(NULL, (size_t)spec->session_count, sizeof *runner->active);
+    crew_open(&runner->crew, engine);
+    bool good = runner->control != NULL;
+    for (int i = 0; i < spec->session_count && good; i++) {
+        struct session *session = crew_add(&runner->crew, spec->sessions[i].name);
+        good = session != NULL && set_level(runner, session);
     }
-    if (err)
-        fprintf(stderr, "connection failed: %s\n", isolde_error_message(err));
-    isolde_error_free(err);
-    return good;
-}
-
-bool runner_run(isolde_db *db, struct spec *spec, FILE *out)
-{
-    struct runner runner = { .spec = spec, .out = out, .mutex = PTHREAD_MUTEX_INITIALIZER, .work = PTHREAD_COND_INITIALIZER,
-                             .change = PTHREAD_COND_INITIALIZER };
-    int steps = 0;
-    for (int i = 0; i < spec->session_count; i++)
-        steps += spec->sessions[i].step_count;
-    for (int i = 0; i < spec->permutation_count; i++)
-        steps += spec->permutations[i].step_count;
-    runner.sessions = calloc((size_t)spec->session_count, sizeof *runner.sessions);
-    runner.waiting = calloc((size_t)steps, sizeof(struct permutation_step *));
-    if (!runner.sessions || !runner.waiting)
-        abort();
-    fprintf(out, "Parsed test spec with %d sessions\n", spec->session_count);
-    bool good = connect_all(&runner, db);
     if (good)
-        good = spec->permutation_count ? run_listed(&runner) : run_all(&runner);
-    pthread_mutex_lock(&runner.mutex);
-    for (int i = 0; i < spec->session_count; i++)
-        runner.sessions[i].quit = true;
-    pthread_cond_broadcast(&runner.work);
-    pthread_mutex_unlock(&runner.mutex);
-    for (int i = 0; i < spec->session_count; i++) {
-        if (runner.sessions[i].thread)
-            pthread_join(runner.sessions[i].thread, NULL);
-        isolde_disconnect(runner.sessions[i].conn);
+        return runner;
+    runner_close(runner);
+    return NULL;
+}
+
+void runner_close(struct runner *runner)
+{
+    crew_close(&runner->crew);
+    runner->engine->disconnect(runner->control);
+    free(runner->active);
+    free(runner->waiting);
+    free(runner);
+}
+
+/* ---- permutations ---------------------------------------------------------------------------------------- */
+
+void walk_begin(struct walk *walk, const struct spec *spec)
+{
+    *walk = (struct walk){ .spec = spec };
+    for (int s = 0; s < spec->session_count; s++)
+        walk->total += spec->sessions[s].step_count;
+    walk->sessions = must_alloc(NULL, (size_t)walk->total, sizeof *walk->sessions);
+    walk->steps = must_alloc(NULL, (size_t)walk->total, sizeof *walk->steps);
+    for (int s = 0, i = 0; s < spec->session_count; s++)
+        for (int j = 0; j < spec->sessions[s].step_count; j++)
+            walk->sessions[i++] = s;
+}
+
+/* The next arrangement in lexicographic order; false after the last. */
+static bool rearrange(int *numbers, int count)
+{
+    int i = count - 2, j = count - 1;
+    while (i >= 0 && numbers[i] >= numbers[i + 1])
+        i--;
+    if (i < 0)
+        return false;
+    while (numbers[j] <= numbers[i])
+        j--;
+    int swap = numbers[i];
+    numbers[i] = numbers[j];
+    numbers[j] = swap;
+    for (i++, j = count - 1; i < j; i++, j--) {
+        swap = numbers[i];
+        numbers[i] = numbers[j];
+        numbers[j] = swap;
     }
-    isolde_disconnect(runner.control);
-    free(runner.sessions);
-    free(runner.waiting);
-    return good;
+    return true;
+}
+
+bool walk_next(struct walk *walk, struct order *order)
+{
+    const struct spec *spec = walk->spec;
+    int number = walk->next++;
+    if (spec->permutation_count > 0) {
+        if (number == spec->permutation_count)
+            return false;
+        *order = (struct order){ spec->permutations[number].step_count, spec->permutations[number].steps };
+        return true;
+    }
+    if (number > 0 && !rearrange(walk->sessions, walk->total))
+        return false;
+    int *used = memset(must_alloc(NULL, (size_t)spec->session_count, sizeof *used), 0, (size_t)spec->session_count * sizeof *used);
+    for (int i = 0; i < walk->total; i++) {
+        int session = walk->sessions[i];
+        struct step *step = spec->sessions[session].steps[used[session]++];
+        walk->steps[i] = (struct permutation_step){ .name = step->name, .step = step };
+    }
+    free(used);
+    *order = (struct order){ walk->total, walk->steps };
+    return true;
+}
+
+void walk_end(struct walk *walk)
+{
+    free(walk->sessions);
+    free(walk->steps);
+}
+
+struct order order_in(const struct spec *spec, const struct order *order)
+{
+    struct order result = { order->count, must_alloc(NULL, (size_t)order->count, sizeof *order->steps) };
+    for (int i = 0; i < order->count; i++) {
+        struct step *step = spec_step(spec, order->steps[i].name);
+        result.steps[i] = (struct permutation_step){ .name = step->name, .step = step };
+    }
+    return result;
 }

@@ -4,12 +4,13 @@
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 enum token_kind { TOKEN_END, TOKEN_WORD, TOKEN_SQL, TOKEN_NUMBER, TOKEN_MARK, TOKEN_BAD };
 
 struct parser {
     const char *file;
-    char *text, *at;
+    const char *at;
     int line;
     enum token_kind kind;
     char *token;            /* of words, numbers, SQL: owned until taken */
@@ -66,14 +67,14 @@ static void skip_space(struct parser *parser)
 /* Blanks next to the braces are not part of the SQL; newlines are. */
 static void scan_sql(struct parser *parser)
 {
-    char *begin = parser->at + 1, *end = strchr(begin, '}');
+    const char *begin = parser->at + 1, *end = strchr(begin, '}');
     parser->kind = TOKEN_BAD;
     if (!end) {
         complain(parser, "unterminated SQL block");
         return;
     }
     parser->at = end + 1;
-    for (char *c = begin; c < end; c++)
+    for (const char *c = begin; c < end; c++)
         parser->line += *c == '\n';
     while (begin < end && is_blank(*begin))
         begin++;
@@ -85,8 +86,8 @@ static void scan_sql(struct parser *parser)
 
 static void scan_quoted(struct parser *parser)
 {
-    char *begin = parser->at + 1, *out = parser->token = copy(begin, strlen(begin));
-    char *c = begin;
+    const char *begin = parser->at + 1, *c = begin;
+    char *out = parser->token = copy(begin, strlen(begin));
     for (; *c && *c != '\n' && (*c != '"' || c[1] == '"'); c++) {
         if (*c == '"')
             c++;
@@ -114,13 +115,13 @@ static void next(struct parser *parser)
     } else if (c == '"') {
         scan_quoted(parser);
     } else if (isalpha((unsigned char)c) || c == '_' || (unsigned char)c >= 0x80) {
-        char *begin = parser->at;
+        const char *begin = parser->at;
         while (isalnum((unsigned char)*parser->at) || *parser->at == '_' || *parser->at == '$' || (unsigned char)*parser->at >= 0x80)
             parser->at++;
         parser->token = copy(begin, (size_t)(parser->at - begin));
         parser->kind = TOKEN_WORD;
     } else if (isdigit((unsigned char)c)) {
-        char *begin = parser->at;
+        const char *begin = parser->at;
         parser->at += strspn(parser->at, "0123456789");
         parser->token = copy(begin, (size_t)(parser->at - begin));
         parser->kind = TOKEN_NUMBER;
@@ -260,7 +261,7 @@ static void parse_spec(struct parser *parser, struct spec *spec)
 
 /* ---- names --------------------------------------------------------------------------------------------- */
 
-static struct step *find_step(const struct spec *spec, const char *name)
+struct step *spec_step(const struct spec *spec, const char *name)
 {
     for (int i = 0; i < spec->session_count; i++)
         for (int j = 0; j < spec->sessions[i].step_count; j++)
@@ -273,14 +274,14 @@ static void resolve(struct parser *parser, struct spec *spec)
 {
     for (int i = 0; i < spec->session_count; i++)
         for (int j = 0; j < spec->sessions[i].step_count; j++)
-            if (find_step(spec, spec->sessions[i].steps[j]->name) != spec->sessions[i].steps[j]) {
+            if (spec_step(spec, spec->sessions[i].steps[j]->name) != spec->sessions[i].steps[j]) {
                 fprintf(stderr, "%s: duplicate step name: %s\n", parser->file, spec->sessions[i].steps[j]->name);
                 parser->failed = true;
             }
     for (int i = 0; i < spec->permutation_count; i++)
         for (int j = 0; j < spec->permutations[i].step_count; j++) {
             struct permutation_step *step = &spec->permutations[i].steps[j];
-            step->step = find_step(spec, step->name);
+            step->step = spec_step(spec, step->name);
             if (!step->step) {
                 fprintf(stderr, "%s: undefined step \"%s\" specified in permutation\n", parser->file, step->name);
                 parser->failed = true;
@@ -288,7 +289,7 @@ static void resolve(struct parser *parser, struct spec *spec)
             }
             for (int k = 0; k < step->marker_count; k++) {
                 struct marker *marker = &step->markers[k];
-                marker->step = marker->step_name ? find_step(spec, marker->step_name) : NULL;
+                marker->step = marker->step_name ? spec_step(spec, marker->step_name) : NULL;
                 if (marker->step_name && !marker->step) {
                     fprintf(stderr, "%s: undefined blocking step \"%s\" referenced in permutation step \"%s\"\n", parser->file,
                             marker->step_name, step->name);
@@ -313,22 +314,98 @@ static char *read_all(FILE *file)
     return text;
 }
 
-struct spec *spec_read(FILE *file, const char *name)
+/* Takes the text over. */
+static struct spec *parse(const char *name, char *text)
 {
-    struct parser parser = { .file = name, .line = 1 };
+    struct parser parser = { .file = name, .line = 1, .at = text };
     struct spec *spec = calloc(1, sizeof *spec);
     if (!spec)
         abort();
-    parser.text = parser.at = read_all(file);
+    spec->file = copy(name, strlen(name));
+    spec->text = text;
     parse_spec(&parser, spec);
     if (!parser.failed)
         resolve(&parser, spec);
     free(parser.token);
-    free(parser.text);
     if (!parser.failed)
         return spec;
     spec_free(spec);
     return NULL;
+}
+
+struct spec *spec_read(FILE *file, const char *name)
+{
+    return parse(name, read_all(file));
+}
+
+/* ---- levels -------------------------------------------------------------------------------------------- */
+
+const char *const level_names[LEVEL_COUNT] = { "as written", "read committed", "repeatable read", "serializable" };
+
+/* Length of the name of a level, in any case and with any space, 0 when there is none here. */
+static size_t level_at(const char *text)
+{
+    static const char *const words[][2] = { { "serializable", "" }, { "repeatable", "read" }, { "read", "committed" },
+                                            { "read", "uncommitted" } };
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
+        size_t first = strlen(words[i][0]), second = strlen(words[i][1]);
+        if (strncasecmp(text, words[i][0], first) != 0)
+            continue;
+        size_t space = second > 0 ? strspn(text + first, " \t\r\n") : 0;
+        if (second == 0 || (space > 0 && strncasecmp(text + first + space, words[i][1], second) == 0))
+            return first + space + second;
+    }
+    return 0;
+}
+
+/* The SQL with the level named after each ISOLATION LEVEL, and in settings of default_transaction_isolation, replaced. */
+static void set_level(char **sql, enum level level)
+{
+    static const char *const marks[] = { "isolation level", "transaction_isolation" };
+    if (!*sql)
+        return;
+    char *result = malloc(strlen(*sql) * 3 + 1), *out = result;
+    if (!result)
+        abort();
+    for (const char *at = *sql; *at;) {
+        size_t mark = 0;
+        for (int i = 0; i < 2 && mark == 0; i++)
+            mark = strncasecmp(at, marks[i], strlen(marks[i])) == 0 ? strlen(marks[i]) : 0;
+        if (mark == 0) {
+            *out++ = *at++;
+            continue;
+        }
+        /* TO, = and quotes may stand between the setting and the level. */
+        size_t gap = mark + strspn(at + mark, " \t\r\n=");
+        if (strncasecmp(at + gap, "to ", 3) == 0)
+            gap += 3;
+        gap += strspn(at + gap, " \t\r\n'\"");
+        size_t old = level_at(at + gap);
+        memcpy(out, at, gap);
+        out += gap;
+        at += gap + old;
+        if (old > 0)
+            for (const char *name = level_names[level]; *name; name++)
+                *out++ = (char)(mark == strlen(marks[0]) ? toupper((unsigned char)*name) : *name);
+    }
+    *out = '\0';
+    free(*sql);
+    *sql = result;
+}
+
+struct spec *spec_at_level(const struct spec *spec, enum level level)
+{
+    struct spec *result = parse(spec->file, copy(spec->text, strlen(spec->text)));
+    if (!result || level == LEVEL_AS_WRITTEN)
+        return result;
+    result->level = level;
+    for (int i = 0; i < result->session_count; i++) {
+        struct spec_session *session = &result->sessions[i];
+        set_level(&session->setup, level);
+        for (int j = 0; j < session->step_count; j++)
+            set_level(&session->steps[j]->sql, level);
+    }
+    return result;
 }
 
 static void free_permutation(struct permutation *permutation)
@@ -360,6 +437,8 @@ void spec_free(struct spec *spec)
     }
     for (int i = 0; i < spec->permutation_count; i++)
         free_permutation(&spec->permutations[i]);
+    free(spec->file);
+    free(spec->text);
     free(spec->setups);
     free(spec->teardown);
     free(spec->sessions);

@@ -58,7 +58,11 @@ struct permutation {
     struct permutation_step *steps;
 };
 
+enum level { LEVEL_AS_WRITTEN, READ_COMMITTED, REPEATABLE_READ, SERIALIZABLE, LEVEL_COUNT };
+
 struct spec {
+    char *file, *text;          /* what it was read from */
+    enum level level;           /* at which its transactions run */
     int setup_count;
     char **setups;
     char *teardown;
@@ -68,8 +72,13 @@ struct spec {
     struct permutation *permutations;
 };
 
+extern const char *const level_names[LEVEL_COUNT];      /* "repeatable read" */
+
 /* NULL after printing what is wrong, with the line, on standard error. */
 struct spec *spec_read(FILE *file, const char *name);
+/* The spec once more, with this level in place of all that it names. */
+struct spec *spec_at_level(const struct spec *spec, enum level level);
+struct step *spec_step(const struct spec *spec, const char *name);
 void spec_free(struct spec *spec);
 
 #endif
