@@ -19,6 +19,7 @@
 
 #include "btree/btree_int.h"
 #include "src/base/mem.h"
+#include "src/buf/buf_backup.h"
 
 /* ---- handlers for the log ------------------------------------------------------------------------- */
 
@@ -94,6 +95,12 @@ static int checkpoint(void *context, struct op *op)
 int store_checkpoint(struct op *op, struct store *store)
 {
     return checkpoint(store, op);
+}
+
+int store_backup_begin(struct op *op, struct store *store, struct buf_backup *backup)
+{
+    struct buf_checkpoint_hooks hooks = {store, collect};
+    return buf_backup_begin(op, store->buf, &hooks, backup);
 }
 
 /* Remembers what the layer above says before it goes. */
@@ -220,7 +227,8 @@ static void free_store(struct store *store)
 int store_open(struct op *op, const struct store_options *options, struct store **out)
 {
     struct buf_options buf_options = {.vfs = options->vfs, .path = options->path, .create = options->create,
-                                      .page_size = options->page_size, .cache_size = options->cache_size, .wal = options->wal};
+                                      .page_size = options->page_size, .cache_size = options->cache_size, .wal = options->wal,
+                                      .finishing = options->finishing};
     *out = NULL;
     struct store *store = new_store(op);
     if (store == NULL)

@@ -21,6 +21,7 @@ struct store_options {
     struct wal_options wal;         /* zeros = defaults */
     bool create;                    /* make the file when absent; else 58P01 */
     bool no_background;             /* tests: no background writer, no checkpointer thread */
+    bool finishing;                 /* completes a backup: the file may be one that is refused otherwise */
 };
 
 /* What btree/ calls in the layer above while it undoes a row operation; NULL functions are skipped. */
@@ -48,6 +49,10 @@ int store_checkpoint(struct op *op, struct store *store) MUST_CHECK;
 int store_close(struct op *op, struct store *store) MUST_CHECK;
 /* Frees everything without writing anything: as if the process were killed. */
 void store_abandon(struct store *store);
+
+struct buf_backup;
+/* As buf_backup_begin (src/buf/buf_backup.h), with the store's hooks. */
+int store_backup_begin(struct op *op, struct store *store, struct buf_backup *backup) MUST_CHECK;
 
 struct wal *store_wal(struct store *store);
 struct buf *store_buf(struct store *store);

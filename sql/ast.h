@@ -332,6 +332,11 @@ struct ast_maintain {
     struct ast_option *options;
 };
 
+struct ast_backup {
+    const char *path;
+    struct ast_option *options;
+};
+
 /* ---- statements ---- */
 
 enum statement_kind {
@@ -339,7 +344,8 @@ enum statement_kind {
     STATEMENT_CREATE_TABLE, STATEMENT_CREATE_INDEX, STATEMENT_DROP_TABLE, STATEMENT_DROP_INDEX,
     STATEMENT_TRANSACTION, STATEMENT_SET, STATEMENT_SHOW, STATEMENT_RESET,
     STATEMENT_COPY, STATEMENT_EXPLAIN,
-    STATEMENT_CHECKPOINT, STATEMENT_CHECK_DATABASE, STATEMENT_ANALYZE, STATEMENT_VACUUM
+    STATEMENT_CHECKPOINT, STATEMENT_CHECK_DATABASE, STATEMENT_ANALYZE, STATEMENT_VACUUM,
+    STATEMENT_BACKUP
 };
 
 struct statement {
@@ -359,6 +365,7 @@ struct statement {
         struct ast_copy *copy;
         struct ast_explain *explain;
         struct ast_maintain *maintain;
+        struct ast_backup *backup;
     };
 };
 

@@ -850,6 +850,15 @@ opt_verbose(A) ::= VERBOSE(T). { A = parse__option(p, "verbose", T.position, NUL
 %type maintain {struct statement *}
 maintain(A) ::= CHECKPOINT(T). { A = parse__statement(p, STATEMENT_CHECKPOINT, &T); }
 maintain(A) ::= CHECK(T) DATABASE. { A = parse__statement(p, STATEMENT_CHECK_DATABASE, &T); }
+maintain(A) ::= BACKUP(T) TO SCONST(F) backup_options(O). {
+    A = parse__statement(p, STATEMENT_BACKUP, &T);
+    A->backup = PARSE_NEW(p, ast_backup);
+    A->backup->path = F.text;
+    A->backup->options = O.first;
+}
+%type backup_options {struct option_list}
+backup_options(A) ::= . { LIST_INIT(A); }
+backup_options(A) ::= WITH LP options(L) RP. { A = L; }
 maintain(A) ::= ANALYZE(T) opt_verbose(V) opt_tables(L). {
     A = parse__statement(p, STATEMENT_ANALYZE, &T);
     A->maintain = PARSE_NEW(p, ast_maintain);

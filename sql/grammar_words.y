@@ -8,7 +8,7 @@
 
 unreserved(A) ::= ABORT(A).  unreserved(A) ::= AT(A).  unreserved(A) ::= BEGIN(A).  unreserved(A) ::= BY(A).
 unreserved(A) ::= CASCADE(A).  unreserved(A) ::= CHAIN(A).  unreserved(A) ::= CHARACTERISTICS(A).
-unreserved(A) ::= CHECKPOINT(A).  unreserved(A) ::= COMMIT(A).  unreserved(A) ::= COMMITTED(A).
+unreserved(A) ::= BACKUP(A).  unreserved(A) ::= CHECKPOINT(A).  unreserved(A) ::= COMMIT(A).  unreserved(A) ::= COMMITTED(A).
 unreserved(A) ::= COPY(A).  unreserved(A) ::= CSV(A).  unreserved(A) ::= CURRENT(A).  unreserved(A) ::= DATABASE(A).
 unreserved(A) ::= DELETE(A).  unreserved(A) ::= DELIMITER(A).  unreserved(A) ::= DELIMITERS(A).
 unreserved(A) ::= DOUBLE(A).  unreserved(A) ::= DROP(A).  unreserved(A) ::= ENCODING(A).  unreserved(A) ::= ESCAPE(A).

@@ -24,6 +24,7 @@ static const struct keyword keywords[] = {
     { "asymmetric", WORD_RESERVED, true, TK_ASYMMETRIC }, { "at", WORD_UNRESERVED, true, TK_AT },
     { "atomic", WORD_UNRESERVED, true, TK_IDENT }, { "attach", WORD_UNRESERVED, true, TK_IDENT },
     { "attribute", WORD_UNRESERVED, true, TK_IDENT }, { "authorization", WORD_TYPE_FUNCTION, true, TK_WORD_TYPE },
+    { "backup", WORD_UNRESERVED, true, TK_BACKUP },
     { "backward", WORD_UNRESERVED, true, TK_IDENT }, { "before", WORD_UNRESERVED, true, TK_IDENT },
     { "begin", WORD_UNRESERVED, true, TK_BEGIN }, { "between", WORD_COLUMN_NAME, true, TK_BETWEEN },
     { "bigint", WORD_COLUMN_NAME, true, TK_BIGINT }, { "binary", WORD_TYPE_FUNCTION, true, TK_BINARY },

@@ -104,6 +104,14 @@ int utility_describe(struct op *op, struct prepared *prepared) MUST_CHECK;
 /* Runs what has no plan; rows are kept, the tag is set. */
 int utility_run(struct op *op, struct prepared *prepared) MUST_CHECK;
 
+/* The value of a Boolean option; true when it has none. */
+int utility_flag(struct op *op, const struct ast_option *option, bool *flag) MUST_CHECK;
+
+/* ---- backup.c ---- */
+
+int backup_describe(struct op *op, struct prepared *prepared) MUST_CHECK;
+int backup_database(struct op *op, struct prepared *prepared) MUST_CHECK;
+
 /* ---- check.c ---- */
 
 int check_database(struct op *op, struct prepared *prepared) MUST_CHECK;

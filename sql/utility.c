@@ -29,6 +29,8 @@ int utility_describe(struct op *op, struct prepared *prepared)
         return prepared__add_column(op, prepared, "QUERY PLAN", TYPE_TEXT);
     case STATEMENT_CHECK_DATABASE:
         return prepared__add_column(op, prepared, "check", TYPE_TEXT);
+    case STATEMENT_BACKUP:
+        return backup_describe(op, prepared);
     case STATEMENT_COPY:
         return copy_describe(op, prepared);
     default:
@@ -70,7 +72,7 @@ struct explain_options {
     bool analyze, costs, timing, summary;
 };
 
-static int read_flag(struct op *op, const struct ast_option *option, bool *flag)
+int utility_flag(struct op *op, const struct ast_option *option, bool *flag)
 {
     const char *value = option->value;
     if (!value || strcasecmp(value, "on") == 0 || strcasecmp(value, "true") == 0 || strcmp(value, "1") == 0) {
@@ -97,7 +99,7 @@ static int read_options(struct op *op, const struct ast_option *option, struct e
                                   option->value ? option->value : "");
             continue;
         }
-        if (read_flag(op, option, &flag) != 0)
+        if (utility_flag(op, option, &flag) != 0)
             return OP_FAILED;
         if (strcmp(option->name, "analyze") == 0) {
             options->analyze = flag;
@@ -244,6 +246,7 @@ int utility_run(struct op *op, struct prepared *prepared)
     case STATEMENT_COPY: return copy_start(op, prepared);
     case STATEMENT_CHECKPOINT: return checkpoint(op, session);
     case STATEMENT_CHECK_DATABASE: return check_database(op, prepared);
+    case STATEMENT_BACKUP: return backup_database(op, prepared);
     case STATEMENT_VACUUM: return vacuum(session);
     default: break;
     }

@@ -37,6 +37,7 @@ typedef struct isolde_db isolde_db;         /* an open database */
 typedef struct isolde_conn isolde_conn;     /* a connection to it: one transaction at a time */
 typedef struct isolde_stmt isolde_stmt;     /* a prepared statement */
 typedef struct isolde_err isolde_err;       /* an error report */
+typedef struct isolde_backup isolde_backup; /* an online backup in progress */
 
 enum {
     ISOLDE_OK = 0,
@@ -150,6 +151,31 @@ ISOLDE_API void isolde_on_notice(isolde_conn *conn, void (*callback)(void *arg, 
  * table), how much of it is done, and of how much (0: not known).  The callback must not use the connection, but for isolde_interrupt. */
 ISOLDE_API void isolde_on_progress(isolde_conn *conn, void (*callback)(void *arg, const char *what, uint64_t done, uint64_t all),
                                    void *arg);
+
+/* LSN of the connection's newest commit that wrote something; 0: none yet.  A backup whose isolde_backup_lsn is higher holds it. */
+ISOLDE_API uint64_t isolde_commit_lsn(const isolde_conn *conn);
+
+/* ---- online backup ---- */
+
+/* Begins to copy the database, in use by whomever, to a new file (overwrite 1: or over an old one, which stays as it is until the
+ * copy is complete).  A database in memory can be copied too.  58P02 when the file exists, 55006 when it is open.  Until
+ * isolde_backup_step has returned ISOLDE_DONE the copy is called PATH-part, and is refused if opened.
+ * Threads: a backup is used by one thread at a time; all else goes on beside it.  The database must stay open until
+ * isolde_backup_finish; isolde_close refuses before. */
+ISOLDE_API int isolde_backup_begin(isolde_db *db, const char *path, int overwrite, isolde_backup **backup, isolde_err **err);
+/* Copies up to `pages` pages (-1: all) and what was logged meanwhile.  ISOLDE_OK: there is more to do; ISOLDE_DONE: the file is there, whole,
+ * durable, and as of the end of this step, the transactions then in progress left out.  ISOLDE_ERROR is final.  Between two
+ * steps the log is kept: one who waits until max_wal_size has been written gets 55000. */
+ISOLDE_API int isolde_backup_step(isolde_backup *backup, int pages);
+/* Pages that are left, and in all: known from the beginning. */
+ISOLDE_API int64_t isolde_backup_remaining(const isolde_backup *backup);
+ISOLDE_API int64_t isolde_backup_total(const isolde_backup *backup);
+/* After ISOLDE_DONE: the file holds exactly the commits whose LSN is lower.  0 before. */
+ISOLDE_API uint64_t isolde_backup_lsn(const isolde_backup *backup);
+/* Of the last step; valid until the next call. */
+ISOLDE_API const isolde_err *isolde_backup_error(isolde_backup *backup);
+/* Frees the handle.  ISOLDE_ERROR when the backup was not done: then nothing is left of it.  NULL is fine. */
+ISOLDE_API int isolde_backup_finish(isolde_backup *backup);
 
 /* ---- errors ---- */
 

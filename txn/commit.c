@@ -254,6 +254,7 @@ static int commit_writer(struct op *op, struct txn_session *session)
     wal_unreserve(manager->wal, TXN_END_RESERVE);
     wait__release_writer(txn, false);
     CommitTs ts = writer__ts(txn);
+    session->last_commit = ts;
     call_ends(session, true, ts);
     int rc = make_visible(op, txn);
     atomic_store(&txn->ended, true);

@@ -236,6 +236,11 @@ CommitTs txn_read_ts(const struct txn_session *session)
     return session->read_ts;
 }
 
+CommitTs txn_last_commit(const struct txn_session *session)
+{
+    return session->last_commit;
+}
+
 int txn_await_dependencies(struct op *op, struct txn_session *session)
 {
     if (session->dep_ts == 0) {

@@ -74,6 +74,8 @@ bool txn_waiting(struct txn_session *session);
 int txn_begin(struct op *op, struct txn_session *session, enum txn_level level, bool read_only, bool deferrable) MUST_CHECK;
 bool txn_in_progress(const struct txn_session *session);
 TxnId txn_id(struct txn_session *session);      /* assigned at the first call or the first write */
+/* The session's newest commit that wrote something; 0: none yet. */
+CommitTs txn_last_commit(const struct txn_session *session);
 /* Returns after the commit is visible and as durable as txn_set_sync asked.  Fails with 40001 (then the transaction is
  * rolled back) or 08007 (outcome unknown: the log's sync failed).  In every case the transaction has ended. */
 int txn_commit(struct op *op, struct txn_session *session) MUST_CHECK;

@@ -191,6 +191,7 @@ struct txn_session {
     enum txn_level level;
     enum txn_sync sync;
     CommitTs read_ts, dep_ts;
+    CommitTs last_commit;
     uint32_t command;
     uint32_t open_scans;
     struct txn *writer;                 /* NULL until the first write */

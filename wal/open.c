@@ -93,11 +93,7 @@ void wal_read_owner(struct vfs *vfs, const char *path, uint64_t *pid, char *host
 static int write_file_head(struct op *op, struct wal *wal)
 {
     uint8_t block[WAL__BLOCK] __attribute__((aligned(8))) = {0};
-    struct wal__file_head head = {.magic = WAL__FILE_MAGIC, .format = WAL__FORMAT,
-                                  .segment_size = wal->options.segment_size, .log_id = wal->identity.log_id};
-    memcpy(head.database_id, wal->identity.database_id, sizeof(head.database_id));
-    head.crc = crc32c(0, &head, offsetof(struct wal__file_head, crc));
-    memcpy(block, &head, sizeof(head));
+    wal__fill_file_head(block, &wal->identity, wal->options.segment_size);
     if (os_write(op, wal->file, 0, block, sizeof(block)))
         return OP_FAILED;
     return write_owner(op, wal);

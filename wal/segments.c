@@ -62,15 +62,20 @@ void wal__update_capacity(struct wal *wal)
     atomic_store(&wal->capacity, (wal->newest + 1 + wal->free_count) * wal->payload);
 }
 
-static int write_head(struct op *op, struct wal *wal, size_t index, const struct wal__slot *slot)
+void wal__fill_segment_head(uint8_t *block, uint64_t log_id, const struct wal__slot *slot)
 {
-    uint8_t block[WAL__BLOCK] __attribute__((aligned(8))) = {0};
     struct wal__segment_head head = {
-        .magic = WAL__SEGMENT_MAGIC, .log_id = wal->identity.log_id, .number = slot->number, .epoch = slot->epoch,
+        .magic = WAL__SEGMENT_MAGIC, .log_id = log_id, .number = slot->number, .epoch = slot->epoch,
         .epoch_start = slot->epoch_start, .previous_end = slot->previous_end,
     };
     head.crc = crc32c(0, &head.log_id, sizeof(head) - offsetof(struct wal__segment_head, log_id));
     memcpy(block, &head, sizeof(head));
+}
+
+static int write_head(struct op *op, struct wal *wal, size_t index, const struct wal__slot *slot)
+{
+    uint8_t block[WAL__BLOCK] __attribute__((aligned(8))) = {0};
+    wal__fill_segment_head(block, wal->identity.log_id, slot);
     return os_write(op, wal->file, wal__slot_offset(wal, index), block, sizeof(block));
 }
 
@@ -206,8 +211,8 @@ static void cut_file(struct wal *wal)
 
 void wal_release(struct wal *wal, Lsn oldest)
 {
-    uint64_t first_needed = oldest / wal->payload;
     os_mutex_lock(&wal->segments_latch);
+    uint64_t first_needed = wal__first_held(wal, oldest / wal->payload);
     for (size_t i = 0; i < wal->slot_count; i++) {
         struct wal__slot *slot = &wal->slots[i];
         if (slot->number != 0 && slot->number < first_needed && slot->number < wal->newest) {

@@ -9,6 +9,7 @@
 #include "wal/format.h"
 #include "wal/wal.h"
 #include "wal/wal_open.h"
+#include "wal/wal_stream.h"
 
 enum {
     WAL__ROUNDS = 8,            /* places for flush rounds; a power of two */
@@ -73,6 +74,7 @@ struct wal {
     size_t slot_count, slot_capacity, free_count;
     uint64_t newest;            /* highest segment number in use */
     uint64_t epoch_start, previous_end;         /* for the heads of new segments */
+    struct wal_hold *holds;     /* who still has to read the log: stream.c */
     _Atomic uint64_t capacity;  /* LSN up to which there is prepared space; stored under segments_latch */
     _Atomic uint64_t reserved;  /* bytes promised to appenders */
 
@@ -113,6 +115,14 @@ int wal__write_zeros(struct op *op, struct wal *wal, uint64_t offset) MUST_CHECK
 int wal__add_slot(struct op *op, struct wal *wal, const struct wal__slot *slot) MUST_CHECK;
 void wal__update_capacity(struct wal *wal);     /* under segments_latch, or before there are threads */
 uint32_t wal__seed(const struct wal_identity *identity, uint64_t epoch);
+
+/* stream.c */
+/* Under segments_latch: the first segment that must stay, when restart needs those from `first_needed` on. */
+uint64_t wal__first_held(struct wal *wal, uint64_t first_needed);
+
+/* compose.c, segments.c */
+void wal__fill_file_head(uint8_t *block, const struct wal_identity *identity, uint32_t segment_size);
+void wal__fill_segment_head(uint8_t *block, uint64_t log_id, const struct wal__slot *slot);
 
 /* open.c */
 /* Appends go on in segment `number`, which begins the epoch; its head is synced. */

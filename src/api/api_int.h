@@ -13,6 +13,7 @@
 
 enum api_magic {
     API_DATABASE = 0x49736462, API_CONNECTION = 0x4973636f, API_STATEMENT = 0x49737374, API_CLOSED = 0x49736465,
+    API_BACKUP = 0x49736270,
 };
 
 enum { CLOSED_KEPT = 16 };
@@ -36,8 +37,8 @@ struct isolde_db {
     uint64_t device, inode;
     int opened;                     /* how often isolde_open has given it out; RANK_API_DATABASES */
     struct os_mutex latch;          /* RANK_API_DATABASE: the fields below */
-    int connections;
-    struct closed_ring closed;      /* connections */
+    int connections;                /* and backups */
+    struct closed_ring closed;      /* connections, backups */
     struct vfs *vfs;                /* in memory: owned */
     struct store *store;
     struct txn_manager *manager;

@@ -99,6 +99,11 @@ char isolde_transaction_status(const isolde_conn *conn)
     return api_is_conn(conn) ? session_transaction_status(conn->session) : 'I';
 }
 
+uint64_t isolde_commit_lsn(const isolde_conn *conn)
+{
+    return api_is_conn(conn) ? txn_last_commit(session_txn(conn->session)) : 0;
+}
+
 void isolde_interrupt(isolde_conn *conn)
 {
     if (api_is_conn(conn))

@@ -18,6 +18,7 @@
 
 #include "src/base/endian.h"
 #include "src/buf/buf.h"
+#include "src/buf/buf_backup.h"
 #include "src/buf/buf_open.h"
 #include "src/buf/header.h"
 
@@ -109,6 +110,7 @@ struct buf {
     bool checkpointing;
     struct header_slot slot;        /* the newest on disk */
     _Atomic Lsn redo;
+    _Atomic uint32_t backups;       /* that copy pages just now: the file must not be cut (K2) */
 
     /* Background writer. */
     struct os_thread *thread;
@@ -169,7 +171,11 @@ int buf__double_write_restore(struct op *op, struct buf *buf) MUST_CHECK;
 
 /* header.c */
 int buf__header_create(struct op *op, struct buf *buf, const struct buf_options *options) MUST_CHECK;
-int buf__header_read(struct op *op, struct buf *buf) MUST_CHECK;
+int buf__header_read(struct op *op, struct buf *buf, bool finishing) MUST_CHECK;
+int buf__header_leave_copy(struct op *op, struct buf *buf) MUST_CHECK;
+int buf__check_identity(struct op *op, const char *path, const struct header_identity *identity) MUST_CHECK;
+/* The newer valid slot of a header. */
+int buf__choose_slot(struct op *op, const char *path, const uint8_t *header, struct header_slot *slot) MUST_CHECK;
 /* Writes buf->slot, with the next sequence number, over the older of the two, and syncs. */
 int buf__header_write_slot(struct op *op, struct buf *buf) MUST_CHECK;
 
@@ -180,6 +186,9 @@ int buf__truncate(struct op *op, struct buf *buf, Lsn redo) MUST_CHECK;
 PageNo buf__named_pages(struct buf *buf, Lsn redo);
 
 /* checkpoint.c */
+/* One checkpoint; *slot is what it left in the header. */
+int buf__checkpoint_for(struct op *op, struct buf *buf, const struct buf_checkpoint_hooks *hooks,
+                        struct wal_checkpoint_state *state, Lsn *lsn, struct header_slot *slot) MUST_CHECK;
 /* The same sync failure that breaks the log: nothing more is written to any file. */
 int buf__sync(struct op *op, struct buf *buf, struct os_file *file) MUST_CHECK;
 

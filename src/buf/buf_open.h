@@ -27,6 +27,7 @@ struct buf_options {
     uint32_t page_size;         /* at creation; 0 = default */
     uint32_t reserved_bytes;    /* at creation; per page */
     uint64_t cache_size;        /* bytes of frames; 0 = 64 MiB, at least 16 frames */
+    bool finishing;             /* the file may be an unfinished backup, which others are refused */
     struct wal_options wal;     /* zeros = defaults */
 };
 

@@ -117,14 +117,22 @@ static void end_checkpoint(struct buf *buf)
     os_mutex_unlock(&buf->checkpoint_latch);
 }
 
+int buf__checkpoint_for(struct op *op, struct buf *buf, const struct buf_checkpoint_hooks *hooks,
+                        struct wal_checkpoint_state *state, Lsn *lsn, struct header_slot *slot)
+{
+    begin_checkpoint(buf);
+    int result = checkpoint(op, buf, hooks, state, lsn);
+    *slot = buf->slot;
+    end_checkpoint(buf);
+    return result;
+}
+
 int buf_checkpoint(struct op *op, struct buf *buf, const struct buf_checkpoint_hooks *hooks)
 {
     struct wal_checkpoint_state state;
+    struct header_slot slot;
     Lsn lsn;
-    begin_checkpoint(buf);
-    int result = checkpoint(op, buf, hooks, &state, &lsn);
-    end_checkpoint(buf);
-    return result;
+    return buf__checkpoint_for(op, buf, hooks, &state, &lsn, &slot);
 }
 
 bool buf_checkpoint_due(const struct buf *buf)

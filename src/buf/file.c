@@ -104,7 +104,7 @@ int buf__truncate(struct op *op, struct buf *buf, Lsn redo)
     if (!dropped)
         return OP_FAILED;
     os_mutex_lock(&buf->extend_latch);
-    if (buf->truncate_lsn != 0 && redo >= buf->truncate_lsn) {
+    if (buf->truncate_lsn != 0 && redo >= buf->truncate_lsn && atomic_load(&buf->backups) == 0) {
         PageNo page_count = buf_page_count(buf);
         os_mutex_lock(&buf->write_latch);   /* no batch may be on its way to the tail meanwhile */
         count = drop_tail(buf, page_count, dropped);

@@ -64,27 +64,27 @@ int buf__header_create(struct op *op, struct buf *buf, const struct buf_options 
     return OP_OK;
 }
 
-static int check_identity(struct op *op, struct buf *buf, const struct header_identity *identity)
+int buf__check_identity(struct op *op, const char *path, const struct header_identity *identity)
 {
+    uint64_t unknown = (identity->incompatible & ~(uint64_t)HEADER_UNFINISHED) | identity->read_only_compatible;
     if (memcmp(identity->magic, HEADER_MAGIC, sizeof(identity->magic)) != 0)
-        return op_fail(op, "XX002", "\"%s\" is not a database file", buf->path);
+        return op_fail(op, "XX002", "\"%s\" is not a database file", path);
     if (identity->crc != identity_crc(identity))
-        return op_fail(op, "XX001", "page 0 of \"%s\" is damaged: its identity has a wrong checksum", buf->path);
-    if (identity->format > HEADER_FORMAT || identity->incompatible != 0 || identity->read_only_compatible != 0) {
-        op_fail(op, "0A000", "database \"%s\" was written by a newer version", buf->path);
+        return op_fail(op, "XX001", "page 0 of \"%s\" is damaged: its identity has a wrong checksum", path);
+    if (identity->format > HEADER_FORMAT || unknown != 0) {
+        op_fail(op, "0A000", "database \"%s\" was written by a newer version", path);
         op_detail(op, "It has format %u, this program knows %d; features this program does not know: %llX.",
-                  identity->format, HEADER_FORMAT,
-                  (unsigned long long)(identity->incompatible | identity->read_only_compatible));
+                  identity->format, HEADER_FORMAT, (unsigned long long)unknown);
         return OP_FAILED;
     }
     uint32_t size = identity->page_size;
     if (identity->format == 0 || (size & (size - 1)) || size < PAGE_SIZE_MIN || size > PAGE_SIZE_MAX ||
         identity->reserved_bytes > HEADER_RESERVED_MAX)
-        return op_fail(op, "XX001", "page 0 of \"%s\" is damaged: its sizes are impossible", buf->path);
+        return op_fail(op, "XX001", "page 0 of \"%s\" is damaged: its sizes are impossible", path);
     return OP_OK;
 }
 
-static int choose_slot(struct op *op, struct buf *buf, const uint8_t *header)
+int buf__choose_slot(struct op *op, const char *path, const uint8_t *header, struct header_slot *slot)
 {
     struct header_slot slots[2];
     memcpy(&slots[0], header + HEADER_SLOT_A, sizeof(slots[0]));
@@ -95,21 +95,37 @@ static int choose_slot(struct op *op, struct buf *buf, const uint8_t *header)
             (!best || slots[i].sequence > best->sequence))
             best = &slots[i];
     if (!best || best->page_count == 0)
-        return op_fail(op, "XX001", "page 0 of \"%s\" is damaged: no checkpoint slot is valid", buf->path);
-    buf->slot = *best;
+        return op_fail(op, "XX001", "page 0 of \"%s\" is damaged: no checkpoint slot is valid", path);
+    *slot = *best;
     return OP_OK;
 }
 
-int buf__header_read(struct op *op, struct buf *buf)
+int buf__header_read(struct op *op, struct buf *buf, bool finishing)
 {
-    uint8_t header[HEADER_BYTES] __attribute__((aligned(8)));
-    size_t got;
-    if (os_read(op, buf->file, 0, header, sizeof(header), &got))
+    if (buf_header_read(op, buf->file, &buf->identity, &buf->slot))
         return OP_FAILED;
-    if (got < sizeof(header))
-        return op_fail(op, "XX002", "\"%s\" is not a database file", buf->path);
-    memcpy(&buf->identity, header, sizeof(buf->identity));
-    if (check_identity(op, buf, &buf->identity))
+    if (!finishing && (buf->identity.incompatible & HEADER_UNFINISHED)) {
+        op_fail(op, "55000", "\"%s\" is an unfinished backup", buf->path);
+        op_detail(op, "The backup or recovery that was making this file has not been completed.");
+        op_hint(op, "Make it again; this file can be removed.");
         return OP_FAILED;
-    return choose_slot(op, buf, header);
+    }
+    return OP_OK;
+}
+
+/* A backup that is opened to be written begins a history of its own, which must not be taken for the original's.  What it has
+ * behind its pages (the log for recovery) would be in the way of new pages. */
+int buf__header_leave_copy(struct op *op, struct buf *buf)
+{
+    uint8_t sector[512] __attribute__((aligned(8))) = {0};
+    if (!(buf->slot.flags & HEADER_COPY))
+        return OP_OK;
+    os_random(&buf->identity.timeline_id, sizeof(buf->identity.timeline_id));
+    buf->identity.crc = identity_crc(&buf->identity);
+    memcpy(sector, &buf->identity, sizeof(buf->identity));
+    if (os_truncate(op, buf->file, buf->slot.page_count * buf->page_size) ||
+        os_write(op, buf->file, 0, sector, sizeof(sector)) || buf__sync(op, buf, buf->file))
+        return OP_FAILED;
+    buf->file_pages = buf->slot.page_count;
+    return OP_OK;
 }

@@ -16,7 +16,7 @@
  *      72 incompatible u64            80 created i64 us  88 zero u32          92 crc32c of bytes 0..91
  *
  * Slot:
- *       0 sequence u64      8 flags u32 (1 = closed cleanly)     12 zero u32        16 log id u64
+ *       0 sequence u64      8 flags u32 (1 = closed cleanly, 2 = a copy)   12 zero u32    16 log id u64
  *      24 checkpoint LSN    32 redo LSN       40 highest LSN     48 page count u64  56 next transaction id
  *      64 next tree id      72 newest commit  80 zero u32        84 crc32c of bytes 0..83
  *
@@ -41,6 +41,8 @@ enum {
     HEADER_SLOT_B = 1024,
     HEADER_BYTES = 1536,
     HEADER_CLEAN = 1,           /* slot flag: the file alone is the whole database */
+    HEADER_COPY = 2,            /* slot flag: a backup; its history is another one once it is opened, and its tail goes */
+    HEADER_UNFINISHED = 1,      /* incompatible feature: a backup, or a recovery, that has not been completed */
     HEADER_RESERVED_MAX = 256,  /* bytes at the end of each page for an encryption tag */
 };
 

@@ -79,7 +79,7 @@ static int open_file(struct op *op, struct buf *buf, const struct buf_options *o
         return OP_FAILED;
     if (unfinished && options->create)
         return buf__header_create(op, buf, options);
-    return buf__header_read(op, buf);
+    return buf__header_read(op, buf, options->finishing);
 }
 
 static uint32_t smaller(uint32_t a, uint32_t b)
@@ -148,6 +148,8 @@ static void identify(const struct buf *buf, struct wal_identity *identity)
 static int begin_log(struct op *op, struct buf *buf, const struct buf_options *options)
 {
     struct wal_identity identity;
+    if (buf__header_leave_copy(op, buf))
+        return OP_FAILED;
     os_random(&buf->slot.log_id, sizeof(buf->slot.log_id));
     identify(buf, &identity);
     if (wal_create(op, buf->vfs, buf->wal_path, &identity, buf->slot.highest_lsn, &options->wal, &buf->wal) ||

@@ -647,6 +647,23 @@ static bool do_encoding(struct shell *shell, struct command *command)
     return good;
 }
 
+static bool do_backup(struct shell *shell, struct command *command)
+{
+    char *path = command_argument(shell, &command->at);
+    bool overwrite = path && strcmp(path, "-f") == 0;
+    if (overwrite) {
+        free(path);
+        path = command_argument(shell, &command->at);
+    }
+    bool good = path != NULL;
+    if (!good)
+        shell_complain(shell, "\\backup: missing required argument");
+    else
+        good = backup_command(shell, path, overwrite);
+    free(path);
+    return good;
+}
+
 static bool do_error_verbose(struct shell *shell, struct command *command)
 {
     (void)command;
@@ -662,7 +679,8 @@ static bool do_help(struct shell *shell, struct command *command)
           "  \\g [FILE or |COMMAND]  run the statement (output to a file or pipe); \\gx: expanded; \\gset [PREFIX]: into variables\n"
           "  \\timing [on|off]       show how long statements take\n"
           "  \\errverbose            the last error in full\n"
-          "  \\conninfo              the open database\n\n"
+          "  \\conninfo              the open database\n"
+          "  \\backup [-f] FILE      copy the database, in use, to a file; -f: which may exist\n\n"
           "Tables\n"
           "  \\d [NAME]              tables and indexes; or the columns and indexes of one\n"
           "  \\dt [PATTERN]          tables      \\di [PATTERN]  indexes\n\n"
@@ -692,7 +710,7 @@ struct entry {
 
 static const struct entry entries[] = {
     { "!", do_shell, false }, { "?", do_help, false }, { "C", do_print_short, false }, { "a", do_print_short, false },
-    { "cd", do_cd, false }, { "conninfo", do_conninfo, false }, { "copy", do_copy, false }, { "d", do_describe, false },
+    { "backup", do_backup, false }, { "cd", do_cd, false }, { "conninfo", do_conninfo, false }, { "copy", do_copy, false }, { "d", do_describe, false },
     { "di", do_describe, false }, { "dt", do_describe, false }, { "echo", do_echo, false },
     { "elif", do_else, true }, { "else", do_else, true }, { "encoding", do_encoding, false }, { "endif", do_endif, true },
     { "errverbose", do_error_verbose, false }, { "f", do_print_short, false }, { "g", do_go, false }, { "gset", do_go, false },

@@ -61,7 +61,7 @@ static char *plain_line(FILE *file)
 #include <readline/readline.h>
 
 static const char *const keywords[] = {
-    "ABORT", "ALL", "AND", "AS", "ASC", "BEGIN", "BETWEEN", "BY", "CASE", "CAST", "CHECK DATABASE", "CHECKPOINT", "COMMIT", "COPY",
+    "ABORT", "ALL", "AND", "AS", "ASC", "BACKUP TO", "BEGIN", "BETWEEN", "BY", "CASE", "CAST", "CHECK DATABASE", "CHECKPOINT", "COMMIT", "COPY",
     "CREATE INDEX", "CREATE TABLE", "CREATE UNIQUE INDEX", "DEFAULT", "DELETE FROM", "DESC", "DISTINCT", "DROP INDEX",
     "DROP TABLE", "ELSE", "END", "EXISTS", "EXPLAIN", "FROM", "GROUP BY", "HAVING", "IN", "INSERT INTO", "IS", "JOIN",
     "LEFT JOIN", "LIKE", "LIMIT", "NOT", "NULL", "OFFSET", "ON", "OR", "ORDER BY", "PRIMARY KEY", "RELEASE", "RESET",
@@ -69,7 +69,7 @@ static const char *const keywords[] = {
     "UPDATE", "USING", "VALUES", "WHEN", "WHERE",
 };
 static const char *const commands[] = {
-    "\\?", "\\a", "\\cd", "\\conninfo", "\\copy", "\\d", "\\di", "\\dt", "\\echo", "\\elif", "\\else", "\\encoding", "\\endif",
+    "\\?", "\\a", "\\backup", "\\cd", "\\conninfo", "\\copy", "\\d", "\\di", "\\dt", "\\echo", "\\elif", "\\else", "\\encoding", "\\endif",
     "\\errverbose", "\\f", "\\g", "\\gset", "\\gx", "\\i", "\\if", "\\ir", "\\o", "\\p", "\\pset", "\\q", "\\qecho", "\\r",
     "\\set", "\\t", "\\timing", "\\unset", "\\w", "\\warn", "\\x",
 };

@@ -39,7 +39,8 @@ static void on_notice(void *arg, const isolde_err *notice)
 static void usage(FILE *out)
 {
     fputs("isolde is the interactive shell of Isolde, an embedded transactional SQL database.\n\n"
-          "Usage:\n  isolde [OPTION]... [FILE]\n\n"
+          "Usage:\n  isolde [OPTION]... [FILE]\n"
+          "  isolde backup [OPTION]... FILE OUT     copy a database (isolde backup --help)\n\n"
           "FILE is the database; it is created when absent.  Without one, or with \":memory:\", it lives in memory.\n\n"
           "  -c, --command=STATEMENT  run one statement (or several as one transaction), then exit; may be repeated\n"
           "  -f, --file=SCRIPT        run a script, then exit; may be repeated; - is standard input\n"
@@ -181,11 +182,7 @@ static bool open_database(struct shell *shell, struct options *options)
         isolde_on_notice(shell->conn, on_notice, shell);
         return true;
     }
-    fprintf(stderr, "isolde: error: %s: %s\n", shell->path, err ? isolde_error_message(err) : "out of memory");
-    if (err && isolde_error_detail(err))
-        fprintf(stderr, "DETAIL:  %s\n", isolde_error_detail(err));
-    if (err && isolde_error_hint(err))
-        fprintf(stderr, "HINT:  %s\n", isolde_error_hint(err));
+    shell_report(shell->path, err);
     isolde_error_free(err);
     isolde_close(shell->db);
     return false;
@@ -269,9 +266,12 @@ int main(int argc, char **argv)
 {
     static struct shell shell;
     static struct options options;
+    int exit_code;
     setlocale(LC_CTYPE, "");
     if (print_width("\xC3\xA9", 2) != 1)
         setlocale(LC_CTYPE, "C.UTF-8");
+    if (subcommand_run(argc, argv, &exit_code))
+        return exit_code;
     shell.program = "isolde";
     shell.path = ":memory:";
     shell.out = stdout;

@@ -138,6 +138,16 @@ char *command_argument(struct shell *shell, const char **at);
 /* describe.c: \d and its family */
 bool describe_command(struct shell *shell, const char *name, const char *pattern);
 
+/* subcommand.c */
+/* Runs the subcommand that the arguments name; false when they name none. */
+bool subcommand_run(int argc, char **argv, int *exit_code);
+
+/* backup.c */
+bool backup_command(struct shell *shell, const char *path, bool overwrite);     /* \backup */
+int backup_main(int argc, char **argv);
+/* "isolde: error: SUBJECT: ..." with detail and hint. */
+void shell_report(const char *subject, const isolde_err *err);
+
 /* variables.c */
 /* Replaces :name, :'name' and :"name" outside of quotes; result in out. */
 void variables_expand(struct shell *shell, const char *sql, size_t len, struct text *out);

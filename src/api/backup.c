@@ -1,0 +1,128 @@
+/*
+ * backup.c -- handles of online backups.
+ *
+ * A backup counts as a connection of its database: isolde_close refuses while one is open.  It needs no connection itself, and runs
+ * beside all of them.
+ */
+#include <string.h>
+
+#include "src/api/api_int.h"
+#include "src/backup/backup.h"
+#include "src/base/mem.h"
+
+struct isolde_backup {
+    _Atomic uint32_t magic;
+    struct isolde_db *db;
+    struct backup *backup;
+    struct op op;                   /* of the last call */
+    struct isolde_err error;        /* a view of op.error */
+};
+
+static bool is_backup(const struct isolde_backup *backup) { return backup && atomic_load(&backup->magic) == API_BACKUP; }
+
+static void count(struct isolde_db *db, int change)
+{
+    os_mutex_lock(&db->latch);
+    db->connections += change;
+    os_mutex_unlock(&db->latch);
+}
+
+static int begin(struct op *op, struct isolde_db *db, const char *path, bool overwrite, struct isolde_backup **out)
+{
+    struct backup_options options = {.vfs = os_unix_vfs(), .path = path, .overwrite = overwrite};
+    struct isolde_backup *handle = mem_calloc(1, sizeof *handle);
+
+    if (!handle)
+        return op_out_of_memory(op);
+    if (backup_begin(op, db->store, &options, &handle->backup) != 0) {
+        mem_free(handle);
+        return OP_FAILED;
+    }
+    handle->db = db;
+    op_init(&handle->op);
+    count(db, 1);
+    atomic_store(&handle->magic, API_BACKUP);
+    *out = handle;
+    return 0;
+}
+
+int isolde_backup_begin(isolde_db *db, const char *path, int overwrite, isolde_backup **backup, isolde_err **err)
+{
+    struct op op;
+    int result = ISOLDE_OK;
+
+    if (err)
+        *err = NULL;
+    if (backup)
+        *backup = NULL;
+    op_init(&op);
+    if (!api_is_db(db) || !path || path[0] == '\0' || !backup) {
+        op_fail(&op, "22023", "isolde_backup_begin needs an open database, a path and a place for the handle");
+        result = ISOLDE_MISUSE;
+    } else if (begin(&op, db, path, overwrite != 0, backup) != 0) {
+        result = ISOLDE_ERROR;
+    }
+    if (result != ISOLDE_OK)
+        api_export_error(&op, err);
+    op_end(&op);
+    return result;
+}
+
+int isolde_backup_step(isolde_backup *backup, int pages)
+{
+    bool done;
+
+    if (!is_backup(backup))
+        return ISOLDE_MISUSE;
+    op_reset(&backup->op);
+    if (backup_step(&backup->op, backup->backup, pages < 0 ? UINT64_MAX : (uint64_t)pages, &done) != 0)
+        return ISOLDE_ERROR;
+    return done ? ISOLDE_DONE : ISOLDE_OK;
+}
+
+int64_t isolde_backup_remaining(const isolde_backup *backup)
+{
+    uint64_t remaining = 0, total;
+    if (is_backup(backup))
+        backup_progress(backup->backup, &remaining, &total);
+    return (int64_t)remaining;
+}
+
+int64_t isolde_backup_total(const isolde_backup *backup)
+{
+    uint64_t remaining, total = 0;
+    if (is_backup(backup))
+        backup_progress(backup->backup, &remaining, &total);
+    return (int64_t)total;
+}
+
+uint64_t isolde_backup_lsn(const isolde_backup *backup)
+{
+    return is_backup(backup) ? backup_end_lsn(backup->backup) : 0;
+}
+
+const isolde_err *isolde_backup_error(isolde_backup *backup)
+{
+    if (!is_backup(backup))
+        return isolde_error(NULL);
+    backup->error.error = backup->op.error;
+    backup->error.severity = "ERROR";
+    return &backup->error;
+}
+
+int isolde_backup_finish(isolde_backup *backup)
+{
+    if (!backup)
+        return ISOLDE_OK;
+    if (!is_backup(backup))
+        return ISOLDE_MISUSE;
+    struct isolde_db *db = backup->db;
+    bool done = backup_end_lsn(backup->backup) != 0;
+    backup_end(backup->backup);
+    op_end(&backup->op);
+    os_mutex_lock(&db->latch);
+    db->connections--;
+    api_bury(&db->closed, backup, &backup->magic);
+    os_mutex_unlock(&db->latch);
+    return done ? ISOLDE_OK : ISOLDE_ERROR;
+}

@@ -1,0 +1,34 @@
+/*
+ * backup.h -- copies of a database that is in use.
+ *
+ * B1  A finished backup is a clean database file: it opens by itself, and holds every commit whose LSN lies below its end and
+ *     nothing of any other transaction.
+ * B2  Until then it has another name (`OUT-part`) and a mark in its header for which it is refused; OUT appears at once and whole.
+ * B3  Writers are never stopped; a backup that is not carried on gives the log up (55000) before that exceeds max_wal_size.
+ */
+#ifndef ISOLDE_BACKUP_BACKUP_H
+#define ISOLDE_BACKUP_BACKUP_H
+
+#include "btree/store.h"
+
+struct backup;
+
+struct backup_options {
+    struct vfs *vfs;            /* of the copy */
+    const char *path;
+    bool overwrite;             /* a file of this name may be replaced */
+};
+
+/* Begins a backup of the open store, which must stay open until backup_end.  One thread at a time uses the backup.  58P02 when
+ * there is such a file, 55006 when it is an open database or another backup writes it. */
+int backup_begin(struct op *op, struct store *store, const struct backup_options *options, struct backup **backup) MUST_CHECK;
+/* Copies up to `pages` pages and the log written meanwhile.  The last step also makes the copy consistent and gives it its name:
+ * then *done.  After an error all steps fail with it. */
+int backup_step(struct op *op, struct backup *backup, uint64_t pages, bool *done) MUST_CHECK;
+void backup_progress(const struct backup *backup, uint64_t *remaining, uint64_t *total);    /* pages */
+/* Once done: the copy has all that was committed below this LSN.  0 before. */
+Lsn backup_end_lsn(const struct backup *backup);
+/* Frees it; if it was not done, nothing is left of the copy.  NULL is fine. */
+void backup_end(struct backup *backup);
+
+#endif
