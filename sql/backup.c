@@ -25,9 +25,13 @@ static int read_options(struct op *op, const struct ast_option *option, bool *ov
 static int copy(struct op *op, struct prepared *prepared, struct backup *backup)
 {
     bool done = false;
-    while (!done)
+    while (!done) {
+        uint64_t remaining, total;
         if (backup_step(op, backup, STEP_PAGES, &done) != 0 || prepared__check_deadline(op, prepared) != 0 || op_check_cancel(op) != 0)
             return OP_FAILED;
+        backup_progress(backup, &remaining, &total);
+        session_progress(prepared->session, "pages", total - remaining, total);
+    }
     return 0;
 }
 

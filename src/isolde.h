@@ -147,7 +147,7 @@ ISOLDE_API int isolde_waiting(isolde_conn *conn);
 /* Called for each NOTICE and WARNING; the report is valid during the call. */
 ISOLDE_API void isolde_on_notice(isolde_conn *conn, void (*callback)(void *arg, const isolde_err *notice), void *arg);
 
-/* Called now and then, in the connection's thread, while a long statement (CHECK DATABASE) runs: what it is at ("pages", the name of a
+/* Called now and then, in the connection's thread, while a long statement (CHECK DATABASE, BACKUP) runs: what it is at ("pages", the name of a
  * table), how much of it is done, and of how much (0: not known).  The callback must not use the connection, but for isolde_interrupt. */
 ISOLDE_API void isolde_on_progress(isolde_conn *conn, void (*callback)(void *arg, const char *what, uint64_t done, uint64_t all),
                                    void *arg);
