@@ -160,6 +160,8 @@ struct btree_row_log {
 };
 /* False when the record is not a row operation. */
 bool btree_decode_row_log(const struct wal_record *record, struct btree_row_log *row);
+/* Bytes of log that undoing it takes at most, if no page has to be split. */
+uint64_t btree_undo_bytes(const struct btree_row_log *row);
 
 /* ---- statistics and checking ---------------------------------------------------------------------- */
 

@@ -79,6 +79,8 @@ void log_image(struct log_record *record, struct node node);
 void log_record_action(struct log_record *record, PageNo page, struct bytes key, struct bytes value, uint8_t flags);
 Lsn log_append(struct log_record *record, struct wal *wal, struct wal_chain *chain, uint8_t type, uint8_t flags);
 Lsn log_append_clr(struct log_record *record, struct wal *wal, struct wal_chain *chain, uint8_t type, Lsn undo_next);
+/* The payload of a record that has been appended. */
+uint64_t log_bytes(const struct log_record *record);
 
 /* Reading a record back: every take is bounded; `failed` sticks. */
 struct log_reader {

@@ -192,6 +192,8 @@ static void apply(struct work *work, struct page_ref *leaf, unsigned slot, bool 
     row_log(&log, row, leaf->page_no);
     grave_log(&log, &work->move);
     Lsn lsn = log_append(&log, store->wal, work->chain, LOG_ROW, work->chain != NULL ? WAL_UNDOABLE : 0);
+    if (work->chain != NULL)
+        wal_promise(store->wal, work->chain, btree_undo_bytes(row));
     if (row->kind == BTREE_DELETE)
         node_set_flags(node, slot, row->after_flags);
     else if (found)

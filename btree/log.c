@@ -99,6 +99,14 @@ Lsn log_append_clr(struct log_record *record, struct wal *wal, struct wal_chain 
     return wal_append_clr(wal, chain, type, undo_next, record->parts, record->part_count);
 }
 
+uint64_t log_bytes(const struct log_record *record)
+{
+    uint64_t bytes = 0;
+    for (int i = 0; i < record->part_count; i++)
+        bytes += record->parts[i].len;
+    return bytes;
+}
+
 /* ---- reading -------------------------------------------------------------------------------------- */
 
 uint8_t log_take_u8(struct log_reader *reader)

@@ -17,6 +17,7 @@
  * R1  Undo of an insertion leaves a ghost where there was nothing: the space is purged later, when no reader needs the ghost.
  * R2  The undone-hook is called and the compensation record appended under one latch, so that nobody sees a record
  *     restored whose version entry is still there.
+ * R3  Log for undo is kept from the change on (btree_undo_bytes), so that a full disk does not stop a rollback.
  */
 #include <string.h>
 
@@ -28,6 +29,18 @@ enum { ROW_HAD_BEFORE = 4, ROW_BEFORE_GHOST = 8 };
 uint64_t row_log_bytes(const struct store *store)
 {
     return 4 * (uint64_t)store->cell_max + 2 * LOG_HEAD_BYTES;
+}
+
+uint64_t btree_undo_bytes(const struct btree_row_log *row)
+{
+    enum { HEAD = 64, GRAVE = 80 };     /* the record's own head, an action and its numbers; an entry of the graveyard */
+    uint64_t bytes = HEAD + row->key.len;
+    bool sets = row->kind != BTREE_DELETE && (row->had_before || (row->after_flags & BTREE_OVERFLOW));
+    if (sets)
+        bytes += row->before.len;
+    if (sets && ((row->before_flags | row->after_flags) & BTREE_OVERFLOW))
+        bytes += GRAVE;
+    return bytes;
 }
 
 /* ---- on the page ---------------------------------------------------------------------------------- */
@@ -240,6 +253,7 @@ static void restore(struct store *store, struct wal_chain *chain, const struct w
     }
     grave_log(&log, move);
     Lsn lsn = log_append_clr(&log, store->wal, chain, LOG_ROW_UNDONE, record->prev);
+    assert(log_bytes(&log) <= btree_undo_bytes(row));
     if (!plan->nothing && !PLANTED("btree-undo-clean"))
         buf_mark_dirty(store->buf, leaf, lsn);
     grave_apply(store, move, lsn);
@@ -297,15 +311,23 @@ int row_undo(struct op *op, struct store *store, struct wal_chain *chain, const 
         return OP_FAILED;
     grave_plan(&move, record->txn, row.kind == BTREE_DELETE ? (struct bytes){NULL, 0} : chain_of(row.before, row.before_flags),
                row.kind == BTREE_DELETE ? (struct bytes){NULL, 0} : chain_of(row.after, row.after_flags), true);
-    for (;;) {
-        if (wal_reserve_undo(op, store->wal, row_log_bytes(store)) != OP_OK)
-            return OP_FAILED;
-        enum undo_step step = undo_once(op, tree, chain, record, &row, &move, &bytes);
-        wal_unreserve(store->wal, row_log_bytes(store));
-        if (step == UNDO_DONE)
-            return OP_OK;
-        if (step == UNDO_FAILED || (step == UNDO_FULL && btree__make_room(op, tree, row.key, 0, bytes, true) != OP_OK) ||
-            (step == UNDO_GRAVEYARD_FULL && grave_make_room(op, store, &move) != OP_OK))
-            return OP_FAILED;
+    bool promised = wal_redeem(store->wal, chain, btree_undo_bytes(&row));
+    uint64_t reserved = promised ? btree_undo_bytes(&row) : row_log_bytes(store);
+    if (!promised && wal_reserve_undo(op, store->wal, reserved) != OP_OK)
+        return OP_FAILED;
+    enum undo_step step = UNDO_FULL;
+    int result = OP_OK;
+    while (result == OP_OK && step != UNDO_DONE) {
+        step = undo_once(op, tree, chain, record, &row, &move, &bytes);
+        if (step == UNDO_FULL)
+            result = btree__make_room(op, tree, row.key, 0, bytes, true);
+        else if (step == UNDO_GRAVEYARD_FULL)
+            result = grave_make_room(op, store, &move);
+        else if (step == UNDO_FAILED)
+            result = OP_FAILED;
     }
+    if (promised && result != OP_OK)
+        wal_promise(store->wal, chain, reserved);       /* it will be tried again */
+    wal_unreserve(store->wal, reserved);
+    return result;
 }

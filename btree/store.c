@@ -84,10 +84,21 @@ static int collect(void *context, struct op *op, struct wal_checkpoint_state *st
     return result;
 }
 
+static int carry(void *context, struct op *op, Lsn redo)
+{
+    struct store *store = context;
+    int result = OP_OK;
+    os_mutex_lock(&store->hooks_mutex);
+    if (store->hooks.carry != NULL)
+        result = store->hooks.carry(store->hooks.context, op, redo);
+    os_mutex_unlock(&store->hooks_mutex);
+    return result;
+}
+
 static int checkpoint(void *context, struct op *op)
 {
     struct store *store = context;
-    struct buf_checkpoint_hooks hooks = {store, collect};
+    struct buf_checkpoint_hooks hooks = {store, collect, carry};
     space_trim(store);
     return buf_checkpoint(op, store->buf, &hooks);
 }
@@ -99,7 +110,7 @@ int store_checkpoint(struct op *op, struct store *store)
 
 int store_backup_begin(struct op *op, struct store *store, struct buf_backup *backup)
 {
-    struct buf_checkpoint_hooks hooks = {store, collect};
+    struct buf_checkpoint_hooks hooks = {store, collect, carry};
     return buf_backup_begin(op, store->buf, &hooks, backup);
 }
 
@@ -271,7 +282,7 @@ int store_rollback(struct op *op, struct store *store, struct wal_chain *chain, 
 
 int store_close(struct op *op, struct store *store)
 {
-    struct buf_checkpoint_hooks hooks = {store, collect};
+    struct buf_checkpoint_hooks hooks = {store, collect, carry};
     buf_stop_background(store->buf);
     space_trim(store);
     int result = buf_close(op, store->buf, &hooks);

@@ -32,6 +32,8 @@ struct store_hooks {
     uint8_t (*undone)(void *context, TxnId txn, TreeId tree, struct bytes key, Lsn undone_lsn);
     /* Transactions in progress, for a checkpoint: fills chains (op's arena), chain_count and next_txn. */
     int (*collect)(void *context, struct op *op, struct wal_checkpoint_state *state);
+    /* Before that: carries forward the undo records below `redo` of those whom it can (wal_carry). */
+    int (*carry)(void *context, struct op *op, Lsn redo);
 };
 
 /* Opens (after restart if need be) or creates.  Errors: 58P01 absent, XX001 damage, 55006 another process has it (DETAIL:

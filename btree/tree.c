@@ -216,7 +216,7 @@ int tree_create_undo(struct op *op, struct store *store, struct wal_chain *chain
     TreeId id = log_take_number(&reader);
     if (reader.failed)
         return op_fail(op, "XX001", "log record %llu of a tree cannot be read", (unsigned long long)record->lsn);
-    if (btree_drop(op, store, id) != OP_OK || wal_reserve(op, store->wal, LOG_HEAD_BYTES) != OP_OK)
+    if (btree_drop(op, store, id) != OP_OK || wal_reserve_undo(op, store->wal, LOG_HEAD_BYTES) != OP_OK)
         return OP_FAILED;
     log_begin(&log);
     log_number(&log, id);

@@ -251,6 +251,7 @@ static int commit_writer(struct op *op, struct txn_session *session)
     } else {
         append_commit(txn);
     }
+    wal_forget_promises(manager->wal, &txn->chain);
     wal_unreserve(manager->wal, TXN_END_RESERVE);
     wait__release_writer(txn, false);
     CommitTs ts = writer__ts(txn);
@@ -344,6 +345,7 @@ bool commit__undo(struct txn *txn)
         aborted(txn, 0);
     }
     if (done) {
+        wal_forget_promises(manager->wal, &txn->chain);
         run__drop_all(txn);
     }
     return done;

@@ -60,28 +60,48 @@ static int rebuild_entry(struct op *op, struct txn *txn, const struct btree_row_
     return chain != NULL ? 0 : OP_FAILED;
 }
 
+/* What undo will take is kept for it again.  When the disk is full there is no such promise: then undo looks for room as it goes. */
+static int renew_promise(struct op *op, struct txn *txn, uint64_t bytes)
+{
+    struct wal *wal = txn->manager->wal;
+
+    if (wal_reserve(op, wal, bytes) != 0) {
+        if (strcmp(op->error.sqlstate, "53100") != 0) {
+            return OP_FAILED;
+        }
+        op_clear_error(op);
+        return 0;
+    }
+    wal_promise(wal, &txn->chain, bytes);
+    wal_unreserve(wal, bytes);
+    return 0;
+}
+
 static int rebuild_entries(struct op *op, struct txn *txn)
 {
+    struct wal_walk walk;
     struct arena arena;
+    uint64_t undoable = 0, promised = 0;
+    bool found = true;
     int rc = 0;
 
     arena_init(&arena);
-    for (Lsn lsn = txn->chain.last; lsn != 0 && rc == 0;) {
+    wal_walk_begin(txn->manager->wal, &txn->chain, &walk);
+    while (rc == 0 && found) {
         struct wal_record record;
         struct btree_row_log row;
-        rc = wal_read(op, txn->manager->wal, lsn, &arena, &record);
-        if (rc == 0 && (record.flags & WAL_CLR)) {
-            lsn = record.undo_next;
-        } else if (rc == 0) {
-            if ((record.flags & WAL_UNDOABLE) && btree_decode_row_log(&record, &row)) {
-                rc = rebuild_entry(op, txn, &row, lsn);
-            }
-            lsn = record.prev;
+        rc = wal_walk_next(op, &walk, 0, &arena, &record, &found);
+        if (rc == 0 && found && btree_decode_row_log(&record, &row)) {
+            rc = rebuild_entry(op, txn, &row, record.lsn);
+            promised += btree_undo_bytes(&row);
         }
+        undoable += found ? record.payload.len : 0;
         arena_reset(&arena);
     }
+    wal_walk_end(&walk);
+    __atomic_store_n(&txn->chain.undoable, undoable, __ATOMIC_RELAXED);
     arena_free(&arena);
-    return rc;
+    return rc == 0 ? renew_promise(op, txn, promised) : rc;
 }
 
 int loser__adopt(struct op *op, struct txn_manager *manager)

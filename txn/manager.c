@@ -127,6 +127,8 @@ static int collect(void *context, struct op *op, struct wal_checkpoint_state *st
             .txn = txn->id,
             .first = __atomic_load_n(&txn->chain.first, __ATOMIC_ACQUIRE),
             .last = __atomic_load_n(&txn->chain.last, __ATOMIC_ACQUIRE),
+            .carried = txn->chain.carried,      /* changed by checkpoints only */
+            .carried_to = txn->chain.carried_to,
         };
         if (chain.last != 0 && writer__ts(txn) == 0) {
             state->chains[count++] = chain;
@@ -139,6 +141,52 @@ static int collect(void *context, struct op *op, struct wal_checkpoint_state *st
     }
 out:
     os_mutex_unlock(&manager->mutex);
+    return rc;
+}
+
+/* Writers in progress whose oldest log lies below `redo`, a reference to each. */
+static int gather_old(struct op *op, struct txn_manager *manager, Lsn redo, struct txn ***old, size_t *count)
+{
+    size_t capacity = 1;
+
+    *count = 0;
+    os_mutex_lock(&manager->mutex);
+    for (struct txn *txn = manager->active.active_next; txn != &manager->active; txn = txn->active_next) {
+        capacity++;
+    }
+    *old = op_arena_alloc(op, &op->arena, capacity * sizeof(**old));
+    for (struct txn *txn = manager->active.active_next; *old != NULL && txn != &manager->active; txn = txn->active_next) {
+        Lsn first = __atomic_load_n(&txn->chain.first, __ATOMIC_ACQUIRE);
+        if (first != 0 && first < redo && writer__ts(txn) == 0) {
+            writer__ref(txn);
+            (*old)[(*count)++] = txn;
+        }
+    }
+    os_mutex_unlock(&manager->mutex);
+    return *old != NULL ? 0 : OP_FAILED;
+}
+
+/*
+ * store_hooks.carry: small transactions do not keep the log.  Together they may take a quarter of max_wal_size, one alone a
+ * sixteenth; who has written more than that is a large writer, and the log waits for it.
+ */
+static int carry(void *context, struct op *op, Lsn redo)
+{
+    struct txn_manager *manager = context;
+    uint64_t left = wal_max_size(manager->wal) / 4, each = left / 4;
+    struct txn **old;
+    size_t count;
+    int rc = gather_old(op, manager, redo, &old, &count);
+
+    for (size_t i = 0; i < count; i++) {
+        uint64_t carried = 0, size = __atomic_load_n(&old[i]->chain.undoable, __ATOMIC_RELAXED);
+        uint64_t budget = left < each ? left : each;
+        if (rc == 0 && size <= budget) {
+            rc = wal_carry(op, manager->wal, &old[i]->chain, budget, &carried);
+        }
+        left -= carried;
+        writer__unref(old[i]);
+    }
     return rc;
 }
 
@@ -241,7 +289,7 @@ int txn_manager_open(struct op *op, struct store *store, const struct txn_option
     atomic_init(&manager->visible_ts, newest > 0 ? newest : 1);
     atomic_init(&manager->next_txn, restart->state.next_txn > 0 ? restart->state.next_txn : 1);
 
-    struct store_hooks hooks = { .context = manager, .undone = version__undone, .collect = collect };
+    struct store_hooks hooks = { .context = manager, .undone = version__undone, .collect = collect, .carry = carry };
     store_set_hooks(store, &hooks);
     if (purge__open(op, manager) != 0 || loser__adopt(op, manager) != 0 || system_tree__open(op, manager) != 0 ||
         sequence__open(op, manager) != 0) {

@@ -19,6 +19,7 @@
 #include <string.h>
 
 #include "src/base/hash.h"
+#include "src/base/planted.h"
 
 enum { SLACK_BYTES = 65536 };
 
@@ -135,6 +136,9 @@ static Lsn append(struct wal *wal, struct wal_chain *chain, struct pending *rec,
         if (chain->first == 0)
             __atomic_store_n(&chain->first, lsn, __ATOMIC_RELEASE);
         __atomic_store_n(&chain->last, lsn, __ATOMIC_RELEASE);
+        __atomic_store_n(&chain->written, chain->written + size, __ATOMIC_RELAXED);
+        if (rec->head[9] & WAL_UNDOABLE)
+            __atomic_store_n(&chain->undoable, chain->undoable + size, __ATOMIC_RELAXED);
     }
     if (ordered)
         ordered(arg, lsn);
@@ -182,13 +186,16 @@ void wal__append_mark(struct wal *wal, Lsn durable)
     atomic_store_explicit(&wal->end, lsn + WAL__MARK_BYTES, memory_order_release);
 }
 
-int wal__reserve(struct op *op, struct wal *wal, uint64_t bytes, uint64_t slack)
+/* undo: what is promised to undo is there for the taking. */
+static int reserve(struct op *op, struct wal *wal, uint64_t bytes, uint64_t slack, bool undo)
 {
     if (atomic_load(&wal->broken))
         return wal__fail_broken(op, wal);
     atomic_fetch_add(&wal->reserved, bytes);
     for (;;) {
         uint64_t wanted = wal_end(wal) + atomic_load(&wal->reserved) + slack;
+        if (!undo)
+            wanted += atomic_load(&wal->promised);
         if (wanted <= atomic_load(&wal->capacity))
             return OP_OK;
         if (wal__grow(op, wal)) {
@@ -196,6 +203,11 @@ int wal__reserve(struct op *op, struct wal *wal, uint64_t bytes, uint64_t slack)
             return OP_FAILED;
         }
     }
+}
+
+int wal__reserve(struct op *op, struct wal *wal, uint64_t bytes, uint64_t slack)
+{
+    return reserve(op, wal, bytes, slack, false);
 }
 
 /* With two slots, a checkpoint can always make this room. */
@@ -212,7 +224,7 @@ int wal_reserve(struct op *op, struct wal *wal, uint64_t bytes)
 
 int wal_reserve_undo(struct op *op, struct wal *wal, uint64_t bytes)
 {
-    return wal__reserve(op, wal, bytes, slack(wal) / 2);
+    return reserve(op, wal, bytes, slack(wal) / 2, true);
 }
 
 void wal_unreserve(struct wal *wal, uint64_t bytes)
@@ -220,6 +232,38 @@ void wal_unreserve(struct wal *wal, uint64_t bytes)
     uint64_t before = atomic_fetch_sub(&wal->reserved, bytes);
     assert(before >= bytes);
     (void)before;
+}
+
+void wal_promise(struct wal *wal, struct wal_chain *chain, uint64_t bytes)
+{
+    if (PLANTED("wal-undo-unreserved"))
+        return;
+    chain->promised += bytes;
+    atomic_fetch_add(&wal->promised, bytes);
+}
+
+bool wal_redeem(struct wal *wal, struct wal_chain *chain, uint64_t bytes)
+{
+    if (chain->promised < bytes)
+        return false;
+    chain->promised -= bytes;
+    atomic_fetch_add(&wal->reserved, bytes);    /* first, so that nobody finds the room free in between */
+    atomic_fetch_sub(&wal->promised, bytes);
+    return true;
+}
+
+void wal_forget_promises(struct wal *wal, struct wal_chain *chain)
+{
+    atomic_fetch_sub(&wal->promised, chain->promised);
+    chain->promised = 0;
+}
+
+Lsn wal_settled_end(struct wal *wal)
+{
+    os_mutex_lock(&wal->append_latch);
+    Lsn end = atomic_load(&wal->end);
+    os_mutex_unlock(&wal->append_latch);
+    return end;
 }
 
 Lsn wal_end(const struct wal *wal)

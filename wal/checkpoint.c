@@ -1,14 +1,15 @@
 /*
  * checkpoint.c -- the record that a checkpoint leaves in the log.
  *
- *      0 redo LSN   8 next transaction   16 next tree   24 newest commit   32 count   40 count x (txn, first, last)
+ *      0 redo LSN   8 next transaction   16 next tree   24 newest commit   32 count
+ *     40 count x (txn, first, last, carried, carried to)
  *
- * The database file's slot points at it.  It may be written long after the state was collected: restart reads from the
- * redo point, or from the oldest `last` of a chain listed here, so that it meets whatever those transactions did since.
+ * The database file's slot points at it.  It may be written long after the state was collected; but the redo point is not newer
+ * than the settled end of the log at that time, so restart, which reads from there, meets whatever those transactions did since.
  */
 #include "wal/wal_int.h"
 
-enum { FIXED_BYTES = 40, CHAIN_BYTES = 24 };
+enum { FIXED_BYTES = 40, CHAIN_BYTES = 40 };
 
 int wal_checkpoint(struct op *op, struct wal *wal, const struct wal_checkpoint_state *state, Lsn *lsn)
 {
@@ -29,6 +30,8 @@ int wal_checkpoint(struct op *op, struct wal *wal, const struct wal_checkpoint_s
         put_u64(at, state->chains[i].txn);
         put_u64(at + 8, state->chains[i].first);
         put_u64(at + 16, state->chains[i].last);
+        put_u64(at + 24, state->chains[i].carried);
+        put_u64(at + 32, state->chains[i].carried_to);
     }
     if (wal__reserve(op, wal, len + WAL__HEAD_MAX, 0))
         return OP_FAILED;
@@ -57,7 +60,8 @@ int wal__decode_checkpoint(struct op *op, const struct wal_record *record, struc
         return OP_FAILED;
     for (size_t i = 0; i < state->chain_count; i++) {
         const uint8_t *at = bytes + FIXED_BYTES + i * CHAIN_BYTES;
-        state->chains[i] = (struct wal_chain){get_u64(at), get_u64(at + 8), get_u64(at + 16)};
+        state->chains[i] = (struct wal_chain){.txn = get_u64(at), .first = get_u64(at + 8), .last = get_u64(at + 16),
+                                              .carried = get_u64(at + 24), .carried_to = get_u64(at + 32)};
     }
     return OP_OK;
 }

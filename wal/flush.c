@@ -343,7 +343,7 @@ static void grow_ahead(struct op *op, struct wal *wal)
 {
     uint64_t ahead = 2 * wal->payload;
     while (!atomic_load(&wal->stop) &&
-           wal_end(wal) + atomic_load(&wal->reserved) + ahead > atomic_load(&wal->capacity) &&
+           wal_end(wal) + atomic_load(&wal->reserved) + atomic_load(&wal->promised) + ahead > atomic_load(&wal->capacity) &&
            wal_file_size(wal) + wal->options.segment_size <= wal->options.max_wal_size) {
         if (wal__grow(op, wal))
             break;
@@ -405,11 +405,13 @@ void wal_abandon(struct wal *wal)
         return;
     stop_background(wal);
     os_close(wal->file);
+    os_mutex_destroy(&wal->carry_latch);
     os_mutex_destroy(&wal->append_latch);
     os_mutex_destroy(&wal->flush_latch);
     os_mutex_destroy(&wal->segments_latch);
     os_cond_destroy(&wal->write_free);
     os_cond_destroy(&wal->grown);
+    os_cond_destroy(&wal->carry_done);
     mem_free(wal->buffer);
     mem_free(wal->bounce);
     mem_free(wal->slots);

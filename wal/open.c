@@ -42,10 +42,12 @@ static int wal_new(struct op *op, struct vfs *vfs, const char *path, const struc
         return op_out_of_memory(op);
     memset(wal, 0, sizeof(*wal));
     os_mutex_init(&wal->append_latch, RANK_WAL_BUFFER);
+    os_mutex_init(&wal->carry_latch, RANK_WAL_CARRY);
     os_mutex_init(&wal->flush_latch, RANK_WAL_FLUSH);
     os_mutex_init(&wal->segments_latch, RANK_WAL_SEGMENTS);
     os_cond_init(&wal->write_free);
     os_cond_init(&wal->grown);
+    os_cond_init(&wal->carry_done);
     wal->vfs = vfs;
     wal->options = *options;
     wal->identity = *identity;

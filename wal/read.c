@@ -15,7 +15,13 @@
 #include "src/base/mem.h"
 #include "src/base/planted.h"
 
-enum { WINDOW_STEP = 256 * 1024, RECORD_BYTES_MAX = WAL_RECORD_MAX_BYTES + WAL__HEAD_MAX };
+enum {
+    WINDOW_STEP = 256 * 1024,
+    RECORD_BYTES_MAX = WAL_RECORD_MAX_BYTES + WAL__HEAD_MAX,
+    WALK_WINDOW = 256 * 1024,
+    WINDOW_BEFORE = WALK_WINDOW - 32 * 1024,
+    WALK_ALONE = 4,             /* records that a walk reads singly before it takes to windows */
+};
 
 bool wal__decode(const uint8_t *bytes, uint32_t len, Lsn lsn, struct wal_record *record)
 {
@@ -97,6 +103,20 @@ static int read_bytes(struct op *op, struct wal *wal, Lsn lsn, void *to, size_t 
     return got == len ? OP_OK : damaged(op, lsn, "It reaches beyond the end of the log.");
 }
 
+/* Checks the bytes of a whole record and takes it apart. */
+static int verify(struct op *op, struct wal *wal, Lsn lsn, const uint8_t *bytes, uint32_t len, struct wal_record *record)
+{
+    uint64_t offset, epoch = wal->epoch;
+    if (lsn < wal->base && !wal__locate(wal, lsn, &offset, &epoch))
+        return damaged(op, lsn, "The segment that held it is gone.");
+    uint32_t seed = epoch == wal->epoch ? wal->seed : wal__seed(&wal->identity, epoch);
+    if (wal__record_crc(seed, bytes, len, lsn) != get_u32(bytes + 4))
+        return damaged(op, lsn, "Its checksum is wrong.");
+    if (!wal__decode(bytes, len, lsn, record))
+        return damaged(op, lsn, "Its links are wrong.");
+    return OP_OK;
+}
+
 int wal_read(struct op *op, struct wal *wal, Lsn lsn, struct arena *arena, struct wal_record *record)
 {
     *record = (struct wal_record){0};
@@ -109,15 +129,60 @@ int wal_read(struct op *op, struct wal *wal, Lsn lsn, struct arena *arena, struc
     uint8_t *bytes = op_arena_alloc(op, arena, len);
     if (!bytes || read_bytes(op, wal, lsn, bytes, len))
         return OP_FAILED;
-    uint64_t offset, epoch = wal->epoch;
-    if (lsn < wal->base && !wal__locate(wal, lsn, &offset, &epoch))
-        return damaged(op, lsn, "The segment that held it is gone.");
-    uint32_t seed = epoch == wal->epoch ? wal->seed : wal__seed(&wal->identity, epoch);
-    if (get_u32(bytes) != len || wal__record_crc(seed, bytes, len, lsn) != get_u32(bytes + 4))
-        return damaged(op, lsn, "Its checksum is wrong.");
-    if (!wal__decode(bytes, len, lsn, record))
-        return damaged(op, lsn, "Its links are wrong.");
+    return verify(op, wal, lsn, bytes, len, record);
+}
+
+/* ---- many records, newest first ------------------------------------------------------------------- */
+
+/* Reads what lies around lsn, more of it before than behind, within one segment.  A window is for speed: without memory for
+ * it, records are read one by one. */
+static int move_window(struct op *op, struct wal_walk *walk, Lsn lsn)
+{
+    struct wal *wal = walk->wal;
+    Lsn segment = lsn / wal->payload * wal->payload, written = atomic_load(&wal->written);
+    Lsn low = lsn > segment + WINDOW_BEFORE ? lsn - WINDOW_BEFORE : segment;
+    Lsn high = low + WALK_WINDOW < segment + wal->payload ? low + WALK_WINDOW : segment + wal->payload;
+    uint64_t offset, epoch;
+    size_t got;
+    walk->low = walk->high = 0;
+    if (!walk->window)
+        walk->window = mem_alloc(WALK_WINDOW);
+    if (high > written)
+        high = written;
+    if (!walk->window || high <= lsn || !wal__locate(wal, low, &offset, &epoch))
+        return OP_OK;
+    if (read_file(op, wal, low, walk->window, high - low, epoch, &got))
+        return OP_FAILED;
+    walk->low = low;
+    walk->high = low + got;
     return OP_OK;
+}
+
+static bool in_window(const struct wal_walk *walk, Lsn lsn, uint32_t *len)
+{
+    if (lsn < walk->low || lsn + WAL__HEAD_SYSTEM > walk->high)
+        return false;
+    *len = get_u32(walk->window + (lsn - walk->low));
+    return *len >= WAL__HEAD_SYSTEM && *len <= walk->high - lsn;
+}
+
+int wal__read_near(struct op *op, struct wal_walk *walk, Lsn lsn, struct arena *arena, struct wal_record *record)
+{
+    struct wal *wal = walk->wal;
+    uint32_t len;
+    if (lsn >= wal->base && lsn + wal->options.buffer_size / 2 >= wal_end(wal))
+        return wal_read(op, wal, lsn, arena, record);
+    if (!in_window(walk, lsn, &len)) {
+        if (++walk->misses > WALK_ALONE && move_window(op, walk, lsn))
+            return OP_FAILED;
+        if (!in_window(walk, lsn, &len))
+            return wal_read(op, wal, lsn, arena, record);
+    }
+    uint8_t *bytes = op_arena_alloc(op, arena, len);
+    if (!bytes)
+        return OP_FAILED;
+    memcpy(bytes, walk->window + (lsn - walk->low), len);
+    return verify(op, wal, lsn, bytes, len, record);
 }
 
 /* ---- all records in order ------------------------------------------------------------------------- */

@@ -5,9 +5,8 @@
  * losers' too (history is repeated); beside that a table of transactions is kept, and whoever has neither
  * COMMIT nor ABORT at the end is a loser, to be rolled back by the layer above.
  *
- *      oldest `last` of          redo                checkpoint                        end
- *      a listed transaction       point               record
- *           |------- analysis only --|----------- analysis and redo --------------------| X
+ *      redo point            checkpoint record                          end
+ *           |-------------------- analysis and redo ---------------------| X
  *
  * R1  The log was synced before anything is read (wal_open): what is concluded here stays true after another crash.
  * R2  The redo handler marks each page that a record names dirty, also where nothing had to be done.
@@ -54,17 +53,18 @@ static int table_grow(struct op *op, struct table *table)
     return OP_OK;
 }
 
-static int table_note(struct op *op, struct table *table, TxnId txn, Lsn first, Lsn last)
+/* Enters the chain, or what it says that is newer. */
+static int table_note(struct op *op, struct table *table, const struct wal_chain *seen)
 {
     if (2 * (table->used + 1) > table->size && table_grow(op, table))
         return OP_FAILED;
-    struct wal_chain *chain = table_place(table, txn);
+    struct wal_chain *chain = table_place(table, seen->txn);
     if (chain->txn == 0) {
-        *chain = (struct wal_chain){txn, first, last};
+        *chain = *seen;
         table->used++;
     }
-    if (last > chain->last)
-        chain->last = last;
+    if (seen->last > chain->last)
+        chain->last = seen->last;
     return OP_OK;
 }
 
@@ -117,7 +117,8 @@ static int analyse(struct op *op, struct pass *pass, const struct wal_record *re
     }
     /* One that is met in the middle of its chain had ended before the checkpoint collected its state, so its
      * end follows. */
-    return table_note(op, &pass->table, record->txn, record->lsn, record->lsn);
+    return table_note(op, &pass->table,
+                      &(struct wal_chain){.txn = record->txn, .first = record->lsn, .last = record->lsn});
 }
 
 static int handle(struct op *op, struct pass *pass, const struct wal_record *record)
@@ -134,10 +135,9 @@ static int handle(struct op *op, struct pass *pass, const struct wal_record *rec
     return OP_OK;
 }
 
-/* Reads what the checkpoint remembers; *from is where the pass must begin. */
-static int begin_pass(struct op *op, struct pass *pass, const struct wal_start *start, struct arena *arena, Lsn *from)
+/* Reads what the checkpoint remembers. */
+static int begin_pass(struct op *op, struct pass *pass, const struct wal_start *start, struct arena *arena)
 {
-    *from = start->redo;
     pass->redo = start->redo;
     pass->proven = start->proven;
     if (start->checkpoint == 0)
@@ -149,13 +149,8 @@ static int begin_pass(struct op *op, struct pass *pass, const struct wal_start *
         return OP_FAILED;
     pass->state = state;
     for (size_t i = 0; i < state.chain_count; i++) {
-        const struct wal_chain *chain = &state.chains[i];
-        if (chain->last == 0)
-            continue;
-        if (table_note(op, &pass->table, chain->txn, chain->first, chain->last))
+        if (state.chains[i].last != 0 && table_note(op, &pass->table, &state.chains[i]))
             return OP_FAILED;
-        if (chain->last < *from)
-            *from = chain->last;
     }
     return OP_OK;
 }
@@ -263,14 +258,12 @@ int wal_restart(struct op *op, struct wal *wal, const struct wal_start *start, c
     struct wal__reader reader = {0};
     int result = OP_FAILED;
     uint64_t cut = 0;
-    Lsn from;
     *restart = (struct wal_restart){0};
-    if (begin_pass(op, &pass, start, arena, &from) || wal__reader_open(op, wal, from, &reader) ||
+    if (begin_pass(op, &pass, start, arena) || wal__reader_open(op, wal, start->redo, &reader) ||
         run_pass(op, &pass, &reader) || check_end(op, &pass, &reader, &cut) || collect_losers(op, &pass, arena))
         goto out;
     pass.state.redo = start->redo;
-    Lsn oldest = wal_oldest_needed(&pass.state);
-    if (go_on(op, wal, oldest < from ? oldest : from, reader.pos, reader.epoch))
+    if (go_on(op, wal, wal_oldest_needed(&pass.state), reader.pos, reader.epoch))
         goto out;
     *restart = (struct wal_restart){.state = pass.state, .end = wal_end(wal), .records_redone = pass.redone,
                                     .bytes_cut = cut};

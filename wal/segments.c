@@ -186,7 +186,7 @@ static bool shrink(struct wal *wal)
     while (!wal->growing && wal->slot_count > wanted && wal->slot_count > 2 &&
            wal->slots[wal->slot_count - 1].number == 0) {
         uint64_t left = (wal->newest + wal->free_count) * wal->payload;
-        if (wal_end(wal) + atomic_load(&wal->reserved) + 2 * wal->payload > left)
+        if (wal_end(wal) + atomic_load(&wal->reserved) + atomic_load(&wal->promised) + 2 * wal->payload > left)
             break;
         wal->slot_count--;
         wal->free_count--;

@@ -29,6 +29,7 @@ enum wal_type {
     WAL_CHECKPOINT,         /* redo point, transactions in progress, next ids */
     WAL_COMMIT,             /* payload: wall clock i64 (us), flags u8; its LSN is the commit_ts */
     WAL_ABORT,              /* a transaction whose undo is complete */
+    WAL_CARRIED,            /* copy of an old undo record, made by a checkpoint (carry.c) */
     WAL_BTREE_FIRST = 16,   /* 16..63: btree/ */
     WAL_BTREE_LAST = 63,
     WAL_TXN_FIRST = 64,     /* 64..79: txn/ */
@@ -42,11 +43,18 @@ enum {
     WAL_RECORD_MAX_BYTES = 1 << 20,
 };
 
-/* The log records of one transaction; the transaction owns it and its thread alone appends to it. */
+/* The log records of one transaction; the transaction owns it and its thread alone appends to it.  Records keep the LSN under
+ * which they were written, wherever they are read: links, marks of savepoints and versions go by it. */
 struct wal_chain {
     TxnId txn;
-    Lsn first;              /* 0 until the first record */
+    Lsn first;              /* oldest log that its rollback reads; 0 until the first record */
     Lsn last;               /* newest record, 0 when none */
+    Lsn carried;            /* newest copy made by a checkpoint; 0: none */
+    Lsn carried_to;         /* undo records up to this LSN are read from their copies; 0: none */
+    uint64_t written;       /* bytes of log since the transaction began, or since restart; its thread writes, others look */
+    uint64_t undoable;      /* bytes of records that are not undone; the same */
+    uint64_t promised;      /* bytes of log kept for the undo of these; its thread */
+    bool walking, carrying; /* the log's latch for this: see carry.c */
 };
 
 struct wal_record {
@@ -76,6 +84,15 @@ int wal_reserve(struct op *op, struct wal *wal, uint64_t bytes) MUST_CHECK;
 /* The same for undo, which may take half of the room that others must leave, so that it gets through on a full disk. */
 int wal_reserve_undo(struct op *op, struct wal *wal, uint64_t bytes) MUST_CHECK;
 void wal_unreserve(struct wal *wal, uint64_t bytes);
+
+/* Of what is reserved just now, `bytes` stay reserved for the undo of what was appended.  The caller gives back its whole
+ * reservation as ever. */
+void wal_promise(struct wal *wal, struct wal_chain *chain, uint64_t bytes);
+/* Makes a promise of undo a reservation, to be given back by wal_unreserve.  False when the chain has no such promise (one of
+ * before a restart, for which there was no room): reserve then. */
+bool wal_redeem(struct wal *wal, struct wal_chain *chain, uint64_t bytes) MUST_CHECK;
+/* Nothing of the chain will be undone any more. */
+void wal_forget_promises(struct wal *wal, struct wal_chain *chain);
 
 /* Appends one record made of `parts` and links it to the chain (chain NULL: a system record, txn 0).  Cannot fail: the
  * space was reserved.  May be called with page latches held; when the buffer is full it writes the log out (no sync
@@ -119,6 +136,23 @@ struct wal_handlers {
      * fail for damage or a broken log. */
     int (*undo)(void *context, struct op *op, struct wal_chain *chain, const struct wal_record *record);
 };
+
+/* A walk over what is not undone of a chain, newest first, through copies where the records themselves are gone.  While it lasts
+ * the chain is not carried forward; so let it be short, or end. */
+struct wal_walk {
+    struct wal *wal;
+    struct wal_chain *chain;
+    Lsn at;                 /* the next record */
+    Lsn copy;               /* the newest copy that is still ahead */
+    uint32_t misses;        /* records that were not in the window */
+    uint8_t *window;        /* a piece of the log file: stream bytes low .. high */
+    Lsn low, high;
+};
+void wal_walk_begin(struct wal *wal, struct wal_chain *chain, struct wal_walk *walk);
+/* The next record that is undoable; records at `stop` and before are not looked at.  Its payload lives in the arena. */
+int wal_walk_next(struct op *op, struct wal_walk *walk, Lsn stop, struct arena *arena, struct wal_record *record,
+                  bool *found) MUST_CHECK;
+void wal_walk_end(struct wal_walk *walk);
 
 /* Undoes the chain's records newer than `stop` (0: all). The one path of rollback: live, to a savepoint, and at
  * restart.  Does not write the WAL_ABORT record. */

@@ -76,7 +76,12 @@ struct wal {
     uint64_t epoch_start, previous_end;         /* for the heads of new segments */
     struct wal_hold *holds;     /* who still has to read the log: stream.c */
     _Atomic uint64_t capacity;  /* LSN up to which there is prepared space; stored under segments_latch */
-    _Atomic uint64_t reserved;  /* bytes promised to appenders */
+    _Atomic uint64_t reserved;  /* bytes of those who append just now */
+    _Atomic uint64_t promised;  /* bytes kept for undo */
+
+    /* Chains that are read and carried. */
+    alignas(64) struct os_mutex carry_latch;    /* RANK_WAL_CARRY */
+    struct os_cond carry_done;
 
     /* Background thread. */
     struct os_thread *thread;
@@ -124,11 +129,17 @@ uint64_t wal__first_held(struct wal *wal, uint64_t first_needed);
 void wal__fill_file_head(uint8_t *block, const struct wal_identity *identity, uint32_t segment_size);
 void wal__fill_segment_head(uint8_t *block, uint64_t log_id, const struct wal__slot *slot);
 
+/* carry.c */
+/* Fills the fields of `record` with those of the record of which it is a copy; *older is the copy before it. */
+int wal__uncarry(struct op *op, TxnId txn, struct wal_record *record, Lsn *older) MUST_CHECK;
+
 /* open.c */
 /* Appends go on in segment `number`, which begins the epoch; its head is synced. */
 int wal__begin_epoch(struct op *op, struct wal *wal, uint64_t epoch, uint64_t number, Lsn previous_end) MUST_CHECK;
 
 /* read.c */
+/* wal_read by way of the walk's window: neighbours are read from the file at once. */
+int wal__read_near(struct op *op, struct wal_walk *walk, Lsn lsn, struct arena *arena, struct wal_record *record) MUST_CHECK;
 /* Splits a whole, verified record into its fields; payload points into `bytes`. False when lengths disagree. */
 bool wal__decode(const uint8_t *bytes, uint32_t len, Lsn lsn, struct wal_record *record);
 

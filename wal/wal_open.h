@@ -32,10 +32,9 @@ struct wal_start {
     Lsn proven;                 /* everything below was durable: a cut below is damage (R4) */
 };
 
-/* Analysis and redo: reads from start->redo (or earlier, where a transaction of the checkpoint needs it) to
- * the end, hands every record that is not the log's own to handlers->redo (CLRs and rows too; the handler
- * ignores what names no page), and begins a new epoch behind the end (R3).  `restart` is filled; chains of
- * losers live in `arena`.  state.next_tree is the checkpoint's: the redo handler sees tree creations itself. */
+/* Analysis and redo: reads from start->redo to the end, hands every record that is not the log's own to handlers->redo
+ * (CLRs and rows too; the handler ignores what names no page), and begins a new epoch behind the end (R3).  `restart` is
+ * filled; chains of losers live in `arena`.  state.next_tree is the checkpoint's: the redo handler sees tree creations itself. */
 int wal_restart(struct op *op, struct wal *wal, const struct wal_start *start, const struct wal_handlers *handlers,
                 struct arena *arena, struct wal_restart *restart) MUST_CHECK;
 
@@ -50,6 +49,12 @@ void wal_abandon(struct wal *wal);
 int wal_checkpoint(struct op *op, struct wal *wal, const struct wal_checkpoint_state *state, Lsn *lsn) MUST_CHECK;
 /* What restart must be able to read for this state: min(redo, chain.first of all chains). */
 Lsn wal_oldest_needed(const struct wal_checkpoint_state *state);
+/* Appends copies of the chain's undo records, so that nothing older than the end of the log of before is needed for its rollback.
+ * *carried is how many bytes that took; 0 when the chain is being walked just now, when its records take more than `budget`
+ * bytes, or when the disk is full: then it stays as it was.  Any thread, one at a time. */
+int wal_carry(struct op *op, struct wal *wal, struct wal_chain *chain, uint64_t budget, uint64_t *carried) MUST_CHECK;
+/* The end of the log; what was appended before it is entered in its chain, or has been ordered. */
+Lsn wal_settled_end(struct wal *wal);
 /* Segments that lie wholly below `oldest` may be overwritten from now on; gives disk space beyond max_wal_size
  * back. */
 void wal_release(struct wal *wal, Lsn oldest);

@@ -52,6 +52,8 @@ int buf_restart(struct op *op, struct buf *buf, const struct wal_handlers *handl
 struct buf_checkpoint_hooks {
     void *context;
     int (*collect)(void *context, struct op *op, struct wal_checkpoint_state *state);
+    /* Carries old undo records forward (wal_carry), so that log below `redo` is not kept for them; NULL: nobody does. */
+    int (*carry)(void *context, struct op *op, Lsn redo);
 };
 
 /* One fuzzy checkpoint: writes the pages that are dirty now, moves the redo point, notes it in the file

@@ -8,13 +8,15 @@
  *     let go.  A change is logged, then entered in the dirty page table, both under the latch; so after the
  *     fence every change logged before `begin` is in the table.
  *  3. redo = min(begin, recovery LSNs in the table).
- *  4. Collect the transactions in progress.  Append the checkpoint record, make it durable.
- *  5. Write the header slot, sync.  From here on restart begins at `redo`.
- *  6. Log segments below min(redo, first record of any transaction in progress) may be reused; the tail of the
+ *  4. Carry forward the undo records of small transactions that began before `redo`.
+ *  5. Collect the transactions in progress.  Append the checkpoint record, make it durable.
+ *  6. Write the header slot, sync.  From here on restart begins at `redo`.
+ *  7. Log segments below min(redo, first record of any transaction in progress) may be reused; the tail of the
  *     file is cut.
  *
  * C1  Everything that the new slot lets go (log, pages of the tail) goes after the slot is durable.
  * C2  One checkpoint at a time.  No latch is held while the layers above are asked.
+ * C3  `begin` is the settled end: what a transaction had appended before it is known when it is collected, the rest is redone.
  */
 #include <string.h>
 
@@ -83,11 +85,13 @@ static int checkpoint(struct op *op, struct buf *buf, const struct buf_checkpoin
 {
     if (!PLANTED("buf-checkpoint-forgets-dirty") && write_old(op, buf, wal_end(buf->wal)))
         return OP_FAILED;
-    Lsn begin = wal_end(buf->wal);
+    Lsn begin = wal_settled_end(buf->wal);
     buf__fence(buf);
     Lsn redo = redo_point(buf, begin);
     *state = (struct wal_checkpoint_state){.next_txn = buf->slot.next_txn, .next_tree = buf->slot.next_tree,
                                            .newest_commit = buf->slot.newest_commit};
+    if (hooks && hooks->carry && hooks->carry(hooks->context, op, redo))
+        return OP_FAILED;
     if (hooks && hooks->collect && hooks->collect(hooks->context, op, state))
         return OP_FAILED;
     state->redo = redo;

@@ -119,7 +119,7 @@ static int collect(void *context, struct op *op, struct wal_checkpoint_state *st
         TxnId txn = atomic_load(&shared->active[i]);
         Lsn first = atomic_load(&shared->first[i]);
         if (txn != 0)
-            state->chains[state->chain_count++] = (struct wal_chain){txn, first, first};
+            state->chains[state->chain_count++] = (struct wal_chain){.txn = txn, .first = first, .last = first};
     }
     return OP_OK;
 }

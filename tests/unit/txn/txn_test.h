@@ -32,6 +32,7 @@ struct db {
     struct btree *tree;
     struct op op;
     uint32_t reads_each, ended_kept;    /* limits of the manager; 0: its own */
+    struct wal_options wal;             /* zeros: its own */
 };
 
 static inline struct bytes text(const char *s)
@@ -50,7 +51,7 @@ static inline void must(struct op *op, int rc, const char *what, int line)
 static inline void db_attach(struct db *db, bool create, bool background)
 {
     struct store_options options = { .vfs = db->vfs, .path = "t.db", .create = create, .no_background = !background,
-                                     .cache_size = 8 << 20, .page_size = 4096 };
+                                     .cache_size = 8 << 20, .page_size = 4096, .wal = db->wal };
     struct txn_options txn_options = { .no_background = !background, .reads_each = db->reads_each,
                                        .ended_kept = db->ended_kept };
 

@@ -1,0 +1,343 @@
+/*
+ * test_bounds.c -- the log stays within its limit beside idle writers, and rollback gets through on a full disk.
+ *
+ * The log is small here (256 KiB in segments of 16 KiB), so that a load of some megabytes goes round it many times.
+ */
+#include "src/os/fault.h"
+#include "tests/unit/txn/txn_test.h"
+#include "wal/wal_open.h"
+
+enum { MAX_WAL = 256 * 1024, LOAD_ROWS = 20 };
+
+static void make_tree(struct db *db, struct vfs *vfs)
+{
+    memset(db, 0, sizeof(*db));
+    db->vfs = vfs;
+    db->wal = (struct wal_options){ .segment_size = 16384, .buffer_size = 65536, .max_wal_size = MAX_WAL };
+    db_attach(db, true, false);
+    begin(db, 0, TXN_READ_COMMITTED);
+    MUST(db, txn_statement_begin(&db->op, db->s[0]));
+    MUST(db, txn_create_tree(&db->op, db->s[0], &db->tree_id));
+    txn_statement_end(db->s[0]);
+    txn_set_sync(db->s[0], TXN_SYNC_FULL);
+    commit(db, 0);
+    MUST(db, btree_open(&db->op, db->store, db->tree_id, &db->tree));
+}
+
+/* Rows to be changed, and rows for the load. */
+static void make_rows(struct db *db)
+{
+    char key[16];
+
+    FILL(db, "a=1", "b=1", "c=1");
+    begin(db, 0, TXN_READ_COMMITTED);
+    for (int i = 0; i < LOAD_ROWS; i++) {
+        snprintf(key, sizeof(key), "load%02d", i);
+        insert(db, 0, key, "0");
+    }
+    commit(db, 0);
+}
+
+static const char *load_value(char *value, unsigned round)
+{
+    memset(value, 'x', 400);
+    value[400] = '\0';
+    int len = snprintf(value, 401, "%u:", round);
+    value[len] = 'x';
+    return value;
+}
+
+/* One transaction of the load; false when it could not be made. */
+static bool load_once(struct db *db, int s, unsigned round, char *sqlstate)
+{
+    char key[16], value[401];
+    const char *state;
+
+    begin(db, s, TXN_READ_COMMITTED);
+    snprintf(key, sizeof(key), "load%02u", round % LOAD_ROWS);
+    state = try_put(db, s, key, load_value(value, round));
+    if (*state == '\0') {
+        state = try_commit(db, s);
+    } else {
+        undo(db, s);
+    }
+    strcpy(sqlstate, state);
+    return *state == '\0';
+}
+
+/* The load, with a checkpoint after each eighth of what the log may hold. */
+static void load(struct db *db, uint64_t bytes)
+{
+    struct wal *wal = store_wal(db->store);
+    Lsn from = wal_end(wal), checkpoint = from;
+    char sqlstate[6];
+
+    for (unsigned round = 0; wal_end(wal) - from < bytes; round++) {
+        assert_true(load_once(db, 9, round, sqlstate));
+        if (wal_end(wal) - checkpoint > MAX_WAL / 8) {
+            MUST(db, store_checkpoint(&db->op, db->store));
+            op_reset(&db->op);
+            checkpoint = wal_end(wal);
+            assert_true(wal_file_size(wal) <= MAX_WAL);
+        }
+    }
+}
+
+static void the_log_stays_within_its_limit_beside_idle_writers(void **state)
+{
+    struct db db;
+    struct txn_mark mark;
+    make_tree(&db, os_memory_vfs_new());
+    make_rows(&db);
+    begin(&db, 1, TXN_READ_COMMITTED);
+    put(&db, 1, "a", "2");
+    txn_mark(db.s[1], &mark);
+    put(&db, 1, "b", "2");
+    begin(&db, 2, TXN_REPEATABLE_READ);
+    delete(&db, 2, "c");
+    insert(&db, 2, "d", "2");
+    load(&db, 8 * MAX_WAL);
+    put(&db, 1, "b", "3");
+    load(&db, 8 * MAX_WAL);
+    MUST(&db, txn_rollback_to(&db.op, db.s[1], &mark));
+    assert_string_equal(scan(&db, 1, NULL, "e", false, 0), "a=2 b=1 c=1");
+    assert_string_equal(scan(&db, 2, NULL, "e", false, 0), "a=1 b=1 d=2");
+    put(&db, 1, "b", "4");
+    load(&db, 4 * MAX_WAL);
+    undo(&db, 1);
+    begin(&db, 3, TXN_READ_COMMITTED);
+    assert_string_equal(scan(&db, 3, NULL, "e", false, 0), "a=1 b=1 c=1");
+    load(&db, 4 * MAX_WAL);
+    commit(&db, 2);
+    assert_string_equal(scan(&db, 3, NULL, "e", false, 0), "a=1 b=1 d=2");
+    commit(&db, 3);
+    db_close(&db);
+}
+
+static void what_was_carried_forward_is_undone_after_a_crash(void **state)
+{
+    struct db db;
+    struct txn_mark mark;
+    make_tree(&db, os_memory_vfs_new());
+    make_rows(&db);
+    begin(&db, 1, TXN_READ_COMMITTED);
+    put(&db, 1, "a", "2");
+    txn_mark(db.s[1], &mark);
+    put(&db, 1, "b", "2");
+    delete(&db, 1, "c");
+    load(&db, 3 * MAX_WAL);
+    MUST(&db, txn_rollback_to(&db.op, db.s[1], &mark));
+    insert(&db, 1, "d", "2");
+    load(&db, 3 * MAX_WAL);
+    put(&db, 1, "a", "3");
+    txn_set_sync(db.s[9], TXN_SYNC_FULL);
+    load(&db, 1000);
+    db_crash(&db, false);
+    begin(&db, 1, TXN_READ_COMMITTED);
+    assert_string_equal(scan(&db, 1, NULL, "e", false, 0), "a=1 b=1 c=1");
+    put(&db, 1, "a", "5");
+    commit(&db, 1);
+    db_close(&db);
+}
+
+static void a_loser_is_carried_forward_too(void **state)
+{
+    struct db db;
+    make_tree(&db, os_memory_vfs_new());
+    make_rows(&db);
+    begin(&db, 1, TXN_READ_COMMITTED);
+    put(&db, 1, "a", "2");
+    insert(&db, 1, "d", "2");
+    load(&db, 2 * MAX_WAL);
+    for (int life = 0; life < 3; life++) {
+        /* The manager is not there yet when the first checkpoint of a life may come. */
+        txn_set_sync(db.s[9], TXN_SYNC_FULL);
+        load(&db, 1000);
+        txn_manager_abandon(db.manager);
+        store_abandon(db.store);
+        op_end(&db.op);
+        struct store_options options = { .vfs = db.vfs, .path = "t.db", .no_background = true, .page_size = 4096,
+                                         .cache_size = 8 << 20, .wal = db.wal };
+        op_init(&db.op);
+        MUST(&db, store_open(&db.op, &options, &db.store));
+        MUST(&db, store_checkpoint(&db.op, db.store));
+        store_abandon(db.store);
+        op_end(&db.op);
+        db_attach(&db, false, false);
+        MUST(&db, btree_open(&db.op, db.store, db.tree_id, &db.tree));
+        begin(&db, 1, TXN_READ_COMMITTED);
+        assert_string_equal(scan(&db, 1, NULL, "e", false, 0), "a=1 b=1 c=1");
+        put(&db, 1, "a", "2");
+        delete(&db, 1, "b");
+        load(&db, 2 * MAX_WAL);
+    }
+    undo(&db, 1);
+    db_close(&db);
+}
+
+/* ---- power cuts ----------------------------------------------------------------------------------- */
+
+/* Until something fails: idle writers beside a load, with savepoints and checkpoints.  *done: loads acknowledged. */
+static void work_until_cut(struct db *db, unsigned *done)
+{
+    struct txn_mark mark;
+    char sqlstate[6];
+
+    begin(db, 1, TXN_READ_COMMITTED);
+    begin(db, 2, TXN_READ_COMMITTED);
+    if (*try_put(db, 1, "a", "2") != '\0' || *try_delete(db, 2, "c") != '\0') {
+        return;
+    }
+    txn_mark(db->s[1], &mark);
+    txn_set_sync(db->s[9], TXN_SYNC_FULL);
+    for (unsigned round = 1; round < 60 && !fault_is_cut(db->vfs); round++) {
+        if (!load_once(db, 9, round, sqlstate)) {
+            return;
+        }
+        *done = round;
+        if (round % 12 == 0) {
+            (void)*try_put(db, 1, "b", "2");
+        }
+        if (round % 24 == 0) {
+            (void)*result_of(db, txn_rollback_to(&db->op, db->s[1], &mark));
+        }
+        if (round % 10 == 0) {
+            (void)*result_of(db, store_checkpoint(&db->op, db->store));
+        }
+    }
+}
+
+static void check_after_cut(struct db *db, unsigned done)
+{
+    char key[16], expected[64];
+    const char *value;
+
+    begin(db, 1, TXN_READ_COMMITTED);
+    assert_string_equal(scan(db, 1, NULL, "e", false, 0), "a=1 b=1 c=1");
+    for (unsigned back = 0; back < 3 && back < done; back++) {
+        snprintf(key, sizeof(key), "load%02u", (done - back) % LOAD_ROWS);
+        snprintf(expected, sizeof(expected), "%u:", done - back);
+        value = get(db, 1, key);
+        assert_memory_equal(value, expected, strlen(expected));
+    }
+    commit(db, 1);
+}
+
+static void idle_writers_are_undone_wherever_the_power_is_cut(void **state)
+{
+    const char *count = getenv("COUNT"), *seed_text = getenv("SEED");
+    uint64_t seed = seed_text != NULL ? strtoull(seed_text, NULL, 10) : 1;
+    unsigned cuts = count != NULL ? (unsigned)atoi(count) : 60;
+    struct rng rng;
+
+    rng_seed(&rng, seed);
+    for (unsigned i = 0; i < cuts; i++) {
+        struct db db;
+        unsigned done = 0;
+        make_tree(&db, fault_vfs_new(seed + i));
+        db.wal.max_wal_size = 8 * 16384;
+        make_rows(&db);
+        fault_cut_at(db.vfs, 1 + rng_below(&rng, 600));
+        work_until_cut(&db, &done);
+        fault_cut_at(db.vfs, 0);
+        txn_manager_abandon(db.manager);
+        store_abandon(db.store);
+        op_end(&db.op);
+        fault_power_on(db.vfs, (enum fault_loss)rng_below(&rng, 3), seed + i);
+        db_attach(&db, false, false);
+        MUST(&db, btree_open(&db.op, db.store, db.tree_id, &db.tree));
+        check_after_cut(&db, done);
+        db_close(&db);
+    }
+    printf("txn-bounds seed=%llu count=%u failures=0\n", (unsigned long long)seed, cuts);
+}
+
+/* ---- full disk ------------------------------------------------------------------------------------ */
+
+enum { BIG_ROWS = 400 };
+
+static void big_row(char *key, char *value, int i, char fill)
+{
+    sprintf(key, "row%04d", i);
+    memset(value, fill, 200);
+    value[200] = '\0';
+}
+
+/* Changes rows of all kinds, until the disk is full or all have been changed. */
+static void change_all(struct db *db, int s)
+{
+    char key[16], value[201];
+    const char *state = "";
+
+    begin(db, s, TXN_READ_COMMITTED);
+    for (int i = 0; i < BIG_ROWS && *state == '\0'; i++) {
+        big_row(key, value, i, 'n');
+        if (i % 4 == 3) {
+            state = try_delete(db, s, key);
+        } else if (i % 4 == 2) {
+            state = try_insert(db, s, strcat(key, "+"), value);
+        } else {
+            state = try_put(db, s, key, value);
+        }
+    }
+    assert_true(*state == '\0' || strcmp(state, "53100") == 0);
+}
+
+static void expect_old_rows(struct db *db)
+{
+    char key[16], value[201];
+
+    begin(db, 3, TXN_READ_COMMITTED);
+    txn_set_lock_timeout(db->s[3], 1000);
+    for (int i = 0; i < BIG_ROWS; i++) {
+        big_row(key, value, i, 'o');
+        assert_int_equal(get(db, 3, key)[0], 'o');
+    }
+    /* Nobody holds the rows any more: with room again, a write meets no lock. */
+    fault_capacity(db->vfs, 0);
+    for (int i = 0; i < BIG_ROWS; i++) {
+        big_row(key, value, i, 'o');
+        put(db, 3, key, value);
+    }
+    undo(db, 3);
+}
+
+static void a_rollback_gets_through_however_full_the_disk_is(void **state)
+{
+    for (unsigned room = 0; room < 24; room++) {
+        struct db db;
+        char key[16], value[201], sqlstate[6] = "";
+        make_tree(&db, fault_vfs_new(room + 1));
+        make_rows(&db);
+        begin(&db, 0, TXN_READ_COMMITTED);
+        for (int i = 0; i < BIG_ROWS; i++) {
+            big_row(key, value, i, 'o');
+            insert(&db, 0, key, value);
+        }
+        commit(&db, 0);
+        MUST(&db, store_checkpoint(&db.op, db.store));
+        fault_capacity(db.vfs, 1400 * 1024 + (uint64_t)room * 24 * 1024);
+        change_all(&db, 1);
+        unsigned rounds = 0;
+        while (load_once(&db, 9, rounds, sqlstate)) {
+            rounds++;
+            assert_true(rounds < 100000);
+        }
+        assert_string_equal(sqlstate, "53100");
+        undo(&db, 1);
+        expect_old_rows(&db);
+        db_close(&db);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_log_stays_within_its_limit_beside_idle_writers),
+        cmocka_unit_test(what_was_carried_forward_is_undone_after_a_crash),
+        cmocka_unit_test(a_loser_is_carried_forward_too),
+        cmocka_unit_test(idle_writers_are_undone_wherever_the_power_is_cut),
+        cmocka_unit_test(a_rollback_gets_through_however_full_the_disk_is),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
