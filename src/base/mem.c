@@ -14,13 +14,15 @@
 static atomic_bool armed;
 static _Atomic uint64_t allocations;    /* since mem_fail_at was called last */
 static _Atomic uint64_t failing;        /* which of them fails */
+static atomic_bool lasting;             /* and all that follow */
 
 static bool must_fail(void)
 {
     if (__builtin_expect(!atomic_load_explicit(&armed, memory_order_relaxed), 1))
         return false;
-    return atomic_fetch_add_explicit(&allocations, 1, memory_order_relaxed) + 1
-        == atomic_load_explicit(&failing, memory_order_relaxed);
+    uint64_t number = atomic_fetch_add_explicit(&allocations, 1, memory_order_relaxed) + 1;
+    uint64_t first = atomic_load_explicit(&failing, memory_order_relaxed);
+    return number == first || (number > first && atomic_load_explicit(&lasting, memory_order_relaxed));
 }
 
 void *mem_alloc(size_t size)
@@ -66,13 +68,24 @@ char *mem_strdup(const char *text)
     return copy ? memcpy(copy, text, size) : NULL;
 }
 
-uint64_t mem_fail_at(uint64_t n)
+static uint64_t arm(uint64_t n, bool all)
 {
     uint64_t made;
 
     atomic_store_explicit(&armed, false, memory_order_relaxed);
     made = atomic_exchange_explicit(&allocations, 0, memory_order_relaxed);
     atomic_store_explicit(&failing, n, memory_order_relaxed);
+    atomic_store_explicit(&lasting, all, memory_order_relaxed);
     atomic_store_explicit(&armed, n != 0, memory_order_relaxed);
     return made;
+}
+
+uint64_t mem_fail_at(uint64_t n)
+{
+    return arm(n, false);
+}
+
+uint64_t mem_fail_from(uint64_t n)
+{
+    return arm(n, true);
 }

@@ -22,5 +22,7 @@ char *mem_strdup(const char *text) MUST_CHECK;
  * Process-wide.  Returns how many allocations were made since the last call; they are counted only while switched
  * on, so a test that wants the number alone begins with UINT64_MAX. */
 uint64_t mem_fail_at(uint64_t n);
+/* The same, but all from the n-th on fail, as when memory has run out. */
+uint64_t mem_fail_from(uint64_t n);
 
 #endif
