@@ -319,6 +319,8 @@ int row_redo(struct op *op, struct store *store, const struct wal_record *record
 int row_undo(struct op *op, struct store *store, struct wal_chain *chain, const struct wal_record *record) MUST_CHECK;
 /* One step of freeing a tree that is in the graveyard: what hangs rightmost goes.  *gone when it was the last. */
 int btree__drop_step(struct op *op, struct btree *tree, bool *gone) MUST_CHECK;
+/* Makes the handle of the tree that undoing the record will ask for. */
+int tree_prepare_undo(struct op *op, struct store *store, const struct wal_record *record) MUST_CHECK;
 int tree_create_undo(struct op *op, struct store *store, struct wal_chain *chain, const struct wal_record *record) MUST_CHECK;
 /* Removes a record that is there, ghost or not, and frees its overflow chain. */
 int row_erase(struct op *op, struct btree *tree, struct bytes key) MUST_CHECK;

@@ -114,17 +114,20 @@ int store_backup_begin(struct op *op, struct store *store, struct buf_backup *ba
     return buf_backup_begin(op, store->buf, &hooks, backup);
 }
 
-/* Remembers what the layer above says before it goes. */
+/* Remembers what the layer above says before it goes.  If there is no memory for that, no checkpoint may follow: the next open
+ * restarts. */
 static void remember(struct store *store, struct op *op)
 {
     struct wal_checkpoint_state state = store->last_state;
+    struct wal_chain *chains = NULL;
     state.chains = NULL;
     state.chain_count = 0;
-    if (store->hooks.collect(store->hooks.context, op, &state) != OP_OK)
+    if (store->hooks.collect(store->hooks.context, op, &state) == OP_OK)
+        chains = op_arena_alloc(op, &store->restart_arena, (state.chain_count + 1) * sizeof *chains);
+    if (chains == NULL) {
+        wal_break(store->wal, op);
         return;
-    struct wal_chain *chains = arena_alloc(&store->restart_arena, (state.chain_count + 1) * sizeof *chains);
-    if (chains == NULL)
-        return;
+    }
     if (state.chain_count > 0)
         memcpy(chains, state.chains, state.chain_count * sizeof *chains);
     state.chains = chains;
@@ -276,6 +279,17 @@ const struct wal_restart *store_restart(const struct store *store)
 int store_rollback(struct op *op, struct store *store, struct wal_chain *chain, Lsn stop)
 {
     return wal_rollback(op, store->wal, &store->handlers, chain, stop);
+}
+
+/* A row's record holds a key and two values of at most a quarter of a page each; that of a new tree is shorter. */
+size_t store_undo_bytes(const struct store *store)
+{
+    return store->page_size + 1024;
+}
+
+int store_prepare_undo(struct op *op, struct store *store, const struct wal_record *record)
+{
+    return (record->flags & WAL_UNDOABLE) ? tree_prepare_undo(op, store, record) : OP_OK;
 }
 
 /* ---- closing -------------------------------------------------------------------------------------- */

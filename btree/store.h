@@ -44,6 +44,11 @@ void store_set_hooks(struct store *store, const struct store_hooks *hooks);
 const struct wal_restart *store_restart(const struct store *store);
 /* Rolls a chain back to `stop` (0: wholly), with CLRs, through the handlers of btree/. */
 int store_rollback(struct op *op, struct store *store, struct wal_chain *chain, Lsn stop) MUST_CHECK;
+/* What store_rollback allocates for one record, from its op's arena: the caller that has it there beforehand needs no memory to undo,
+ * provided that the trees are known (store_prepare_undo). */
+size_t store_undo_bytes(const struct store *store);
+/* Before a record of a loser is undone, and as early as one likes: makes ready in memory what that will need. */
+int store_prepare_undo(struct op *op, struct store *store, const struct wal_record *record) MUST_CHECK;
 /* One fuzzy checkpoint now; returns when it is complete. */
 int store_checkpoint(struct op *op, struct store *store) MUST_CHECK;
 /* Clean close: flushes, checkpoints, marks the file clean and removes the log and the double-write file. No

@@ -123,6 +123,28 @@ int btree_open(struct op *op, struct store *store, TreeId tree_id, struct btree 
     return result;
 }
 
+/* A tree that was just made gets its handle, which was allocated before. */
+static void enter(struct store *store, struct btree *tree)
+{
+    os_mutex_lock(&store->registry_mutex);
+    bool known = look_up(store, tree->id) != NULL;
+    if (!known) {
+        tree->next_in_bucket = *bucket_of(store, tree->id);
+        *bucket_of(store, tree->id) = tree;
+    }
+    os_mutex_unlock(&store->registry_mutex);
+    if (known)
+        mem_free(tree);     /* CHECK has met it in the directory */
+}
+
+static bool is_known(struct store *store, TreeId id)
+{
+    os_mutex_lock(&store->registry_mutex);
+    bool known = look_up(store, id) != NULL;
+    os_mutex_unlock(&store->registry_mutex);
+    return known;
+}
+
 static void forget(struct store *store, TreeId id)
 {
     os_mutex_lock(&store->registry_mutex);
@@ -141,7 +163,7 @@ static void forget(struct store *store, TreeId id)
 
 /* With the directory's leaf latched and known to have room. */
 static int create_on_leaf(struct op *op, struct alter *alter, struct page_ref *leaf_ref, struct wal_chain *chain,
-                          struct bytes key, TreeId id)
+                          struct bytes key, struct btree *tree)
 {
     struct store *store = alter->store;
     struct page_ref *leaf = alter_adopt(alter, leaf_ref), *root;
@@ -149,9 +171,10 @@ static int create_on_leaf(struct op *op, struct alter *alter, struct page_ref *l
     if (alter_new(op, alter, &root) != OP_OK || alter_ready(op, alter) != OP_OK)
         return OP_FAILED;
     put_u64(value, root->page_no);
+    tree_init(tree, store, tree->id, root->page_no);
     struct bytes stored = {value, sizeof value};
-    node_format(node_of(store, root), PAGE_LEAF, 0, id, (struct bytes){NULL, 0}, (struct bytes){NULL, 0});
-    log_number(&alter->record, id);
+    node_format(node_of(store, root), PAGE_LEAF, 0, tree->id, (struct bytes){NULL, 0}, (struct bytes){NULL, 0});
+    log_number(&alter->record, tree->id);
     log_image(&alter->record, node_of(store, root));
     log_record_action(&alter->record, leaf->page_no, key, stored, 0);
     row_set(node_of(store, leaf), key, stored, 0);
@@ -161,12 +184,12 @@ static int create_on_leaf(struct op *op, struct alter *alter, struct page_ref *l
     return OP_OK;
 }
 
-static int try_create(struct op *op, struct store *store, struct wal_chain *chain, TreeId id, bool *full)
+static int try_create(struct op *op, struct store *store, struct wal_chain *chain, struct btree *tree, bool *full)
 {
     struct alter alter;
     struct page_ref leaf;
     uint8_t buffer[DIRECTORY_KEY_BYTES];
-    struct bytes key = directory_key(buffer, id);
+    struct bytes key = directory_key(buffer, tree->id);
     unsigned slot;
     bool found;
     uint32_t bytes;
@@ -182,7 +205,7 @@ static int try_create(struct op *op, struct store *store, struct wal_chain *chai
             result = row_check_moving(op, store, &leaf, bytes);
     }
     if (result == OP_OK && !*full) {
-        result = create_on_leaf(op, &alter, &leaf, chain, key, id);
+        result = create_on_leaf(op, &alter, &leaf, chain, key, tree);
         if (result == OP_OK)
             return OP_OK;
     }
@@ -195,18 +218,42 @@ int btree_create(struct op *op, struct store *store, struct wal_chain *chain, Tr
 {
     TreeId id = atomic_fetch_add(&store->next_tree, 1);
     uint8_t buffer[DIRECTORY_KEY_BYTES];
-    bool full;
+    bool full = false;
     *tree_id = 0;
+    struct btree *tree = op_heap_alloc(op, sizeof *tree);      /* also for undo, which may find no memory */
+    if (tree == NULL)
+        return OP_FAILED;
+    tree->id = id;
+    int result = OP_OK;
     do {
-        if (try_create(op, store, chain, id, &full) != OP_OK)
-            return OP_FAILED;
-        if (full && btree__make_room(op, &store->directory, directory_key(buffer, id), 0,
-                                     NODE_SLOT_BYTES + NODE_LEAF_CELL_BYTES + DIRECTORY_KEY_BYTES + DIRECTORY_VALUE_BYTES,
-                                     false) != OP_OK)
-            return OP_FAILED;
-    } while (full);
+        result = try_create(op, store, chain, tree, &full);
+        if (result == OP_OK && full)
+            result = btree__make_room(op, &store->directory, directory_key(buffer, id), 0,
+                                      NODE_SLOT_BYTES + NODE_LEAF_CELL_BYTES + DIRECTORY_KEY_BYTES + DIRECTORY_VALUE_BYTES, false);
+    } while (result == OP_OK && full);
+    if (result != OP_OK) {
+        mem_free(tree);
+        return OP_FAILED;
+    }
+    enter(store, tree);
     *tree_id = id;
     return OP_OK;
+}
+
+int tree_prepare_undo(struct op *op, struct store *store, const struct wal_record *record)
+{
+    struct btree_row_log row;
+    struct log_reader reader = {record->payload.data, record->payload.data + record->payload.len, false};
+    struct btree *tree;
+    PageNo root;
+    TreeId id = btree_decode_row_log(record, &row) ? row.tree : log_take_number(&reader);
+    if (reader.failed)
+        return op_fail(op, "XX001", "log record %llu cannot be read", (unsigned long long)record->lsn);
+    if (is_known(store, id))
+        return OP_OK;
+    if (directory_look_up(op, store, id, &root) != OP_OK)
+        return OP_FAILED;
+    return root != 0 ? btree_open(op, store, id, &tree) : OP_OK;    /* a tree whose making is half undone may be gone already */
 }
 
 int tree_create_undo(struct op *op, struct store *store, struct wal_chain *chain, const struct wal_record *record)

@@ -19,8 +19,11 @@
  *
  * C1  visible_ts never passes a commit whose durability is outstanding.
  * C2  A transaction that has written nothing appends nothing and waits for nothing.
- * C3  Rollback walks the transaction's log chain backwards; each record restored pops its entry under the leaf's latch.  A log
- *     that is broken leaves the entries in place: readers go on undoing them in thought, and the next open does it for good.
+ * C3  Rollback walks the transaction's log chain backwards; each record restored pops its entry under the leaf's latch.  A disk
+ *     that fails meanwhile leaves the other entries in place: readers go on undoing them in thought, and the rollback is tried
+ *     again in the background (loser.c), or by the next open if the log is broken.
+ * C4  Rollback needs no memory that it has not got: room for a record is in its op, which the session has from its beginning,
+ *     handles of trees are made with the trees or when they are first used, pages and log are promised before the change.
  */
 #include "txn/ssi.h"
 #include "src/base/planted.h"
@@ -330,46 +333,51 @@ static int undo_to(struct op *op, struct txn *txn, Lsn lsn)
     return rc;
 }
 
-/* Undoes the log chain and says so in the log. False when the log is broken (C3). */
-bool commit__undo(struct txn *txn)
+int commit__prepare_undo(struct op *op, struct txn_manager *manager, struct op *undo)
+{
+    op_init(undo);
+    if (op_arena_alloc(op, &undo->arena, store_undo_bytes(manager->store)) == NULL) {
+        return OP_FAILED;
+    }
+    op_reset(undo);     /* which keeps the room */
+    return 0;
+}
+
+int commit__undo(struct op *undo, struct txn *txn)
 {
     struct txn_manager *manager = txn->manager;
-    struct op op;
 
-    op_init(&op);
-    bool done = txn->chain.last == 0 || undo_to(&op, txn, 0) == 0;
-    op_end(&op);
-    if (done && txn->chain.last != 0) {
-        wal_append_ordered(manager->wal, &txn->chain, WAL_ABORT, NULL, 0, aborted, txn);
-    } else if (done) {
+    op_reset(undo);
+    if (txn->chain.last == 0) {
         aborted(txn, 0);
+    } else if (undo_to(undo, txn, 0) == 0) {
+        wal_append_ordered(manager->wal, &txn->chain, WAL_ABORT, NULL, 0, aborted, txn);
+    } else {
+        return OP_FAILED;
     }
-    if (done) {
-        wal_forget_promises(manager->wal, &txn->chain);
-        run__drop_all(txn);
-    }
-    return done;
+    wal_forget_promises(manager->wal, &txn->chain);
+    run__drop_all(txn);
+    return 0;
 }
 
 void txn_rollback(struct txn_session *session)
 {
     struct txn *txn = session->writer;
-    bool undone = true;
 
     if (!session->in_progress) {
         return;
     }
     wait__leave(session);
     if (txn != NULL) {
-        undone = commit__undo(txn);
+        int rc = commit__undo(&session->undo, txn);
         atomic_store(&txn->ended, true);
         commit__release_row_locks(session, 0);
-        wait__release_writer(txn, true);
-        wal_unreserve(session->manager->wal, TXN_END_RESERVE);
-        if (undone) {
+        if (rc == 0) {
+            wait__release_writer(txn, true);
+            wal_unreserve(session->manager->wal, TXN_END_RESERVE);
             writer__deactivate(txn);
         } else {
-            loser__keep(txn);
+            loser__keep(txn, &session->undo);
         }
     }
     call_ends(session, false, 0);
@@ -387,7 +395,9 @@ int txn_rollback_to(struct op *op, struct txn_session *session, const struct txn
 
     wait__leave(session);
     if (txn != NULL && txn->chain.last > mark->lsn) {
-        if (undo_to(op, txn, mark->lsn) != 0) {
+        op_reset(&session->undo);
+        if (undo_to(&session->undo, txn, mark->lsn) != 0) {
+            op_copy_error(op, &session->undo);
             return OP_FAILED;
         }
     }

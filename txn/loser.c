@@ -6,8 +6,13 @@
  * on a loser is like any writer in progress: its changes are invisible, its rows are locked; and it is rolled back in
  * the background, through the one path of rollback, popping entry after entry.
  *
- * A rollback that cannot go on for want of disk space leaves a loser too: its changes stay invisible and its rows locked until
- * the same thread gets through, or the next restart does.
+ * A rollback that cannot go on because the disk fails or is full leaves a loser too: its changes stay invisible and its rows
+ * locked until the same thread gets through, or the next restart does.  It needs no memory that it has not got (C4 in commit.c), so
+ * want of memory is no reason.  Who waits for such a row goes on waiting while a full disk is the reason, for it may get room; any
+ * other reason he is told.
+ *
+ * A loser has no table locks.  So a table may be dropped on which it has rows; but the tree is not freed before it is rolled back
+ * (trees.c).
  *
  * The records' hints may be lost, since they are not logged; so while a tree has entries of losers every record is looked up.
  */
@@ -77,6 +82,7 @@ static int renew_promise(struct op *op, struct txn *txn, uint64_t bytes)
     return 0;
 }
 
+/* The entry of each row, and the handle of each tree. */
 static int rebuild_entries(struct op *op, struct txn *txn)
 {
     struct wal_walk walk;
@@ -91,6 +97,9 @@ static int rebuild_entries(struct op *op, struct txn *txn)
         struct wal_record record;
         struct btree_row_log row;
         rc = wal_walk_next(op, &walk, 0, &arena, &record, &found);
+        if (rc == 0 && found) {
+            rc = store_prepare_undo(op, txn->manager->store, &record);
+        }
         if (rc == 0 && found && btree_decode_row_log(&record, &row)) {
             rc = rebuild_entry(op, txn, &row, record.lsn);
             promised += btree_undo_bytes(&row);
@@ -123,48 +132,82 @@ int loser__adopt(struct op *op, struct txn_manager *manager)
     return 0;
 }
 
-void loser__keep(struct txn *txn)
+/* A full disk may get room again: for that one waits.  Anything else is told. */
+static void note_reason(struct txn *txn, const struct op *undo)
+{
+    bool waits = strcmp(undo->error.sqlstate, "53100") == 0 || strcmp(undo->error.sqlstate, "53200") == 0;
+
+    wait__set_stuck(txn, waits ? "" : undo->error.sqlstate);
+}
+
+void loser__keep(struct txn *txn, const struct op *undo)
 {
     writer__ref(txn);
     os_mutex_lock(&txn->manager->mutex);
     txn->half_undone = true;
     os_mutex_unlock(&txn->manager->mutex);
+    note_reason(txn, undo);
     atomic_store(&txn->manager->losers_left, true);
 }
 
-static struct txn *find_loser(struct txn_manager *manager, bool *more)
+static bool is_loser(const struct txn *txn)
 {
-    struct txn *found = NULL;
-
-    *more = false;
-    os_mutex_lock(&manager->mutex);
-    for (struct txn *txn = manager->active.active_next; txn != &manager->active; txn = txn->active_next) {
-        bool loser = txn->recovered || txn->half_undone;
-        if (loser && found != NULL) {
-            *more = true;
-        } else if (loser) {
-            found = txn;
-        }
-    }
-    os_mutex_unlock(&manager->mutex);
-    return found;
+    return txn->recovered || txn->half_undone;
 }
 
-int loser__roll_back_one(struct op *op, struct txn_manager *manager, bool *more)
+bool loser__any(const struct txn_manager *manager)
 {
-    struct txn *txn = find_loser(manager, more);
+    const struct txn *txn = manager->active.active_next;
 
-    if (txn == NULL) {
-        return 0;
+    while (txn != &manager->active && !is_loser(txn)) {
+        txn = txn->active_next;
     }
-    if (!commit__undo(txn)) {
-        *more = false;
-        atomic_store(&manager->losers_left, true);
-        return op_fail(op, "58030", "a transaction could not be rolled back yet");
+    return txn != &manager->active;
+}
+
+/* One that this round has not tried yet. */
+static struct txn *next_loser(struct txn_manager *manager, uint32_t round)
+{
+    os_mutex_lock(&manager->mutex);
+    struct txn *txn = manager->active.active_next;
+    while (txn != &manager->active && (!is_loser(txn) || txn->undo_round == round)) {
+        txn = txn->active_next;
     }
+    txn->undo_round = round;
+    os_mutex_unlock(&manager->mutex);
+    return txn != &manager->active ? txn : NULL;
+}
+
+static void finish_loser(struct txn *txn)
+{
     atomic_store(&txn->ended, true);
     wait__release_writer(txn, true);
+    if (txn->half_undone) {
+        wal_unreserve(txn->manager->wal, TXN_END_RESERVE);
+    }
     writer__deactivate(txn);
     writer__unref(txn);
-    return 0;
+}
+
+int loser__roll_back_all(struct op *op, struct txn_manager *manager)
+{
+    uint32_t round = ++manager->undo_round;
+    struct txn *txn;
+    bool left = false;
+
+    while ((txn = next_loser(manager, round)) != NULL) {
+        if (commit__undo(&manager->undo, txn) == 0) {
+            finish_loser(txn);
+            continue;
+        }
+        note_reason(txn, &manager->undo);
+        left = true;
+    }
+    if (!left) {
+        return 0;
+    }
+    atomic_store(&manager->losers_left, true);
+    op_fail(op, "58030", "a transaction could not be rolled back yet");
+    op_detail(op, "%s", manager->undo.error.message != NULL ? manager->undo.error.message : "");
+    return OP_FAILED;
 }

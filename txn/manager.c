@@ -212,6 +212,7 @@ static void free_manager(struct txn_manager *manager)
     os_mutex_destroy(&manager->mutex);
     os_mutex_destroy(&manager->waits);
     os_mutex_destroy(&manager->commits);
+    arena_free(&manager->undo.arena);
     mem_free((void *)manager->ring);
     mem_free(manager->buckets);
     mem_free(manager);
@@ -273,6 +274,17 @@ static struct txn_manager *new_manager(struct op *op, struct store *store, const
     return manager;
 }
 
+/* A transaction that could not be rolled back must be a loser of the next restart, so there must be one. */
+static void break_log(struct txn_manager *manager)
+{
+    struct op op;
+
+    op_init(&op);
+    (void)op_fail(&op, "58030", "a transaction could not be rolled back before the database was closed");
+    wal_break(manager->wal, &op);
+    op_end(&op);
+}
+
 int txn_manager_open(struct op *op, struct store *store, const struct txn_options *options, struct txn_manager **out)
 {
     *out = NULL;
@@ -291,15 +303,13 @@ int txn_manager_open(struct op *op, struct store *store, const struct txn_option
 
     struct store_hooks hooks = { .context = manager, .undone = version__undone, .collect = collect, .carry = carry };
     store_set_hooks(store, &hooks);
-    if (purge__open(op, manager) != 0 || loser__adopt(op, manager) != 0 || system_tree__open(op, manager) != 0 ||
-        sequence__open(op, manager) != 0) {
+    if (commit__prepare_undo(op, manager, &manager->undo) != 0 || purge__open(op, manager) != 0 ||
+        loser__adopt(op, manager) != 0 || system_tree__open(op, manager) != 0 || sequence__open(op, manager) != 0) {
         goto failed;
     }
     if (manager->options.no_background) {
-        for (bool more = true; more;) {
-            if (loser__roll_back_one(op, manager, &more) != 0) {
-                goto failed;
-            }
+        if (loser__roll_back_all(op, manager) != 0) {
+            goto failed;
         }
     } else if (purge__start(op, manager) != 0) {
         goto failed;
@@ -307,19 +317,11 @@ int txn_manager_open(struct op *op, struct store *store, const struct txn_option
     *out = manager;
     return 0;
 failed:
+    if (restart->state.chain_count > 0) {
+        break_log(manager);     /* a loser may not have been adopted: the log must stay */
+    }
     txn_manager_close(manager);
     return OP_FAILED;
-}
-
-/* A transaction that could not be rolled back must be a loser of the next restart, so there must be one. */
-static void break_log(struct txn_manager *manager)
-{
-    struct op op;
-
-    op_init(&op);
-    (void)op_fail(&op, "53100", "a transaction could not be rolled back for want of disk space");
-    wal_break(manager->wal, &op);
-    op_end(&op);
 }
 
 static void close_manager(struct txn_manager *manager, bool abandoned)

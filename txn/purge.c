@@ -151,12 +151,9 @@ static int run_round(struct op *op, struct purge *purge)
 
 int txn_purge(struct op *op, struct txn_manager *manager)
 {
-    bool more = manager->options.no_background && atomic_exchange(&manager->losers_left, false);
-
-    while (more) {
-        if (loser__roll_back_one(op, manager, &more) != 0) {
-            return OP_FAILED;
-        }
+    if (manager->options.no_background && atomic_exchange(&manager->losers_left, false) &&
+        loser__roll_back_all(op, manager) != 0) {
+        return OP_FAILED;
     }
     return run_round(op, manager->purge);
 }
@@ -191,13 +188,14 @@ static void run(void *arg)
     op_init(&op);
     while (!atomic_load(&purge->stop) || (losers && !atomic_load(&purge->abandoned))) {
         losers = losers || atomic_exchange(&purge->manager->losers_left, false);
-        if (losers && loser__roll_back_one(&op, purge->manager, &losers) != 0) {
+        if (losers) {
+            (void)!loser__roll_back_all(&op, purge->manager);
             losers = false;
-        } else if (!losers && has_work(purge)) {
+        } else if (has_work(purge)) {
             (void)!run_round(&op, purge);
         }
         op_reset(&op);
-        if (!losers && !atomic_load(&purge->stop)) {
+        if (!atomic_load(&purge->stop)) {
             os_wait_word(&purge->word, 0, os_clock_ns() + (uint64_t)IDLE_MS * 1000 * 1000);
         }
     }

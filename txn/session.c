@@ -22,6 +22,11 @@ int txn_session_open(struct op *op, struct txn_manager *manager, struct txn_sess
     session->wait.session = session;
     atomic_init(&session->cancel, false);
     arena_init(&session->arena);
+    if (commit__prepare_undo(op, manager, &session->undo) != 0) {
+        arena_free(&session->undo.arena);
+        mem_free(session);
+        return OP_FAILED;
+    }
     os_mutex_init(&session->fast_mutex, RANK_LOCK_TABLE);
     os_mutex_lock(&manager->mutex);
     rc = slot__acquire(op, manager, &session->slot);
@@ -37,6 +42,7 @@ int txn_session_open(struct op *op, struct txn_manager *manager, struct txn_sess
     os_mutex_unlock(&manager->mutex);
     if (rc != 0) {
         os_mutex_destroy(&session->fast_mutex);
+        arena_free(&session->undo.arena);
         mem_free(session);
         return OP_FAILED;
     }
@@ -73,6 +79,7 @@ void session__free(struct txn_session *session)
 {
     os_mutex_destroy(&session->fast_mutex);
     arena_free(&session->arena);
+    arena_free(&session->undo.arena);
     mem_free(session->own_locks);
     mem_free(session);
 }

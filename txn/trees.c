@@ -81,7 +81,8 @@ static int gather_living(struct op *op, struct txn_manager *manager, struct livi
     bool fits = true;
 
     os_mutex_lock(&manager->mutex);
-    living->limit = atomic_load(&manager->next_txn);
+    /* A loser may have rows in a tree that others have dropped since: nothing is dead before it is rolled back. */
+    living->limit = loser__any(manager) ? 0 : atomic_load(&manager->next_txn);
     for (struct txn *txn = manager->active.active_next; txn != &manager->active && fits; txn = txn->active_next) {
         fits = add_living(living, txn->id);
     }

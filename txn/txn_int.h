@@ -67,7 +67,9 @@ struct txn {
     atomic_bool contended;              /* somebody waits for one of its entries */
     bool serializable;
     bool recovered;                     /* a loser of the last restart */
-    bool half_undone;                   /* manager->mutex: its rollback met a full disk, and is tried again */
+    bool half_undone;                   /* manager->mutex: its rollback met a failing disk, and is tried again */
+    uint32_t undo_round;                /* manager->mutex: of loser__roll_back_all that tried it last */
+    char stuck[6];                      /* SQLSTATE for which its waiters give up, "" while they had better wait; manager->waits */
     struct txn_manager *manager;
     struct txn_session *session;        /* NULL once ended; manager->waits */
     struct wal_chain chain;             /* the owner's thread */
@@ -215,6 +217,7 @@ struct txn_session {
     uint64_t lock_position;
 
     struct tree_info *tree_cache[TXN_TREE_CACHE];
+    struct op undo;                     /* of its rollbacks, whose memory it has beforehand (C4 in commit.c) */
 };
 
 /* ---- the manager ---------------------------------------------------------------------------------- */
@@ -235,6 +238,8 @@ struct txn_manager {
     uint32_t next_number;
     struct txn active;                  /* list head: writers in progress */
     atomic_bool losers_left;            /* a rollback could not go on: see loser__keep */
+    uint32_t undo_round;
+    struct op undo;                     /* of the rollbacks of losers, one at a time (C4 in commit.c) */
     struct tree_info *_Atomic trees[TXN_TREE_HASH];     /* pushed under mutex, read without */
     struct slot *_Atomic slots[TXN_SLOT_CHUNKS];
     atomic_uint slot_chunks;
@@ -402,6 +407,8 @@ void wait__leave(struct txn_session *session);
 void wait__release_writer(struct txn *txn, bool locks_too);
 /* An entry went from the chain: its first waiter may go on. Bucket latch held. */
 void wait__release_chain(struct txn_manager *manager, struct chain *chain);
+/* Those who wait for the writer hear that its rollback is stuck with this SQLSTATE; "": that it is not. */
+void wait__set_stuck(struct txn *txn, const char *sqlstate);
 void wait__interrupt(struct txn_session *session);
 
 /* ---- tablelock.c ---------------------------------------------------------------------------------- */
@@ -419,8 +426,9 @@ const char *tablelock__mode_name(enum txn_table_lock mode);
 int commit__await_visible(struct op *op, struct txn_manager *manager, CommitTs ts) MUST_CHECK;
 void commit__release_row_locks(struct txn_session *session, uint64_t position);
 void commit__depend(struct txn_session *session, CommitTs ts);
-/* Undoes the writer's log chain and records that in the log; false when the log is broken. */
-bool commit__undo(struct txn *txn);
+/* Undoes the writer's log chain and records that in the log.  undo: made by commit__prepare_undo; has the error on failure. */
+int commit__undo(struct op *undo, struct txn *txn) MUST_CHECK;
+int commit__prepare_undo(struct op *op, struct txn_manager *manager, struct op *undo) MUST_CHECK;
 
 /* ---- purge.c, trees.c, loser.c, sequence.c ---------------------------------------------------- */
 
@@ -436,10 +444,12 @@ void purge__ghost(struct txn_manager *manager, struct tree_info *info, struct by
 /* Frees what dead transactions have buried. */
 int trees__free_graves(struct op *op, struct txn_manager *manager) MUST_CHECK;
 int loser__adopt(struct op *op, struct txn_manager *manager) MUST_CHECK;
-/* Rolls back one loser; *more tells whether others are left. */
-/* The transaction of a session that is gone could not be undone: it goes on as a loser. */
-void loser__keep(struct txn *txn);
-int loser__roll_back_one(struct op *op, struct txn_manager *manager, bool *more) MUST_CHECK;
+/* The transaction of a session that is gone could not be undone, for this reason: it goes on as a loser. */
+void loser__keep(struct txn *txn, const struct op *undo);
+/* Is there a transaction whose rollback is not complete? manager->mutex held. */
+bool loser__any(const struct txn_manager *manager);
+/* Tries to roll back every loser; fails, having tried them all, when some are left. */
+int loser__roll_back_all(struct op *op, struct txn_manager *manager) MUST_CHECK;
 int sequence__open(struct op *op, struct txn_manager *manager) MUST_CHECK;
 void sequence__close(struct txn_manager *manager);
 

@@ -214,6 +214,20 @@ void wait__release_chain(struct txn_manager *manager, struct chain *chain)
     os_mutex_unlock(&manager->waits);
 }
 
+void wait__set_stuck(struct txn *txn, const char *sqlstate)
+{
+    struct txn_manager *manager = txn->manager;
+
+    os_mutex_lock(&manager->waits);
+    memcpy(txn->stuck, sqlstate, strlen(sqlstate) + 1);
+    for (struct chain *chain = txn->held; chain != NULL; chain = chain->held_next) {
+        for (struct wait *wait = chain->first_wait; wait != NULL; wait = wait->next) {
+            wake(wait);
+        }
+    }
+    os_mutex_unlock(&manager->waits);
+}
+
 void wait__interrupt(struct txn_session *session)
 {
     wake(&session->wait);
@@ -345,6 +359,19 @@ static int check_limits(struct op *op, struct txn_session *session, uint64_t loc
     return 0;
 }
 
+/* manager->waits held: there is no use in waiting for a rollback that does not come. */
+static int check_stuck(struct op *op, const struct wait *wait)
+{
+    const struct txn *holder = wait->kind == WAIT_ROW ? wait->chain->holder : NULL;
+
+    if (holder == NULL || holder->stuck[0] == '\0') {
+        return 0;
+    }
+    op_fail(op, holder->stuck, "the row is held by a transaction that could not be rolled back");
+    op_detail(op, "Its rollback was stopped by a failing disk, and is tried again.");
+    return OP_FAILED;
+}
+
 static int sleep_until_granted(struct op *op, struct txn_session *session, uint64_t lock_deadline)
 {
     struct txn_manager *manager = session->manager;
@@ -358,9 +385,10 @@ static int sleep_until_granted(struct op *op, struct txn_session *session, uint6
         uint32_t word = atomic_load_explicit(&wait->word, memory_order_acquire);
         os_mutex_lock(&manager->waits);
         bool granted = wait->granted;
+        int rc = granted ? 0 : check_stuck(op, wait);
         os_mutex_unlock(&manager->waits);
-        if (granted) {
-            return 0;
+        if (granted || rc != 0) {
+            return rc;
         }
         if (check_limits(op, session, lock_deadline) != 0) {
             return OP_FAILED;
