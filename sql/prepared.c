@@ -316,8 +316,11 @@ int prepared_make(struct op *op, struct session *session, const char *sql, size_
 
     *out = NULL;
     *tail = len;
-    if (!prepared)
-        return op_out_of_memory(op);
+    if (!prepared) {
+        op_out_of_memory(op);
+        session__fail(op, session);
+        return OP_FAILED;
+    }
     if (!session->streaming)        /* else it may be meant for the statement whose rows are being read */
         forget_interruption(session);
     prepared->session = session;
@@ -697,6 +700,11 @@ int prepared_copy_get(struct op *op, struct prepared *prepared, struct bytes *pi
 int prepared_parameter_count(const struct prepared *prepared) { return prepared->param_count; }
 const struct sql_type *prepared_parameter_types(const struct prepared *prepared) { return prepared->param_types; }
 int prepared_column_count(const struct prepared *prepared) { return prepared->column_count; }
+bool prepared_returns_changes(const struct prepared *prepared)
+{
+    return prepared->statement && prepared->statement->kind != STATEMENT_SELECT && has_plan(prepared->statement) &&
+           prepared->column_count > 0;
+}
 const char *prepared_column_name(const struct prepared *prepared, int column) { return prepared->columns[column].name; }
 struct sql_type prepared_column_type(const struct prepared *prepared, int column) { return prepared->columns[column].type; }
 int64_t prepared_rows(const struct prepared *prepared) { return prepared->rows; }

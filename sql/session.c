@@ -266,9 +266,11 @@ int session__check_writable(struct op *op, const struct session *session, const 
     return op_fail(op, "25006", "cannot execute %s in a read-only transaction", command);
 }
 
-void session_group_begin(struct session *session)
+bool session_group_begin(struct session *session)
 {
+    bool first = !session->group;
     session->group = true;
+    return first;
 }
 
 int session_group_end(struct op *op, struct session *session)

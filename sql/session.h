@@ -59,6 +59,8 @@ int prepared_parameter_count(const struct prepared *prepared);
 /* Types of the parameters as inferred. */
 const struct sql_type *prepared_parameter_types(const struct prepared *prepared);
 int prepared_column_count(const struct prepared *prepared);
+/* Whether it changes rows and hands some out (RETURNING). */
+bool prepared_returns_changes(const struct prepared *prepared);
 const char *prepared_column_name(const struct prepared *prepared, int column);
 struct sql_type prepared_column_type(const struct prepared *prepared, int column);
 /* value is converted from `type` to the parameter's type as an assignment cast would (text is parsed). Copied. */
@@ -79,8 +81,9 @@ void prepared_cancel(struct op *op, struct prepared *prepared);
 /* A text could not even be parsed: its transaction has failed. */
 void session_fail(struct op *op, struct session *session);
 
-/* Statements until session_group_end form one transaction, unless they open or close one themselves. */
-void session_group_begin(struct session *session);
+/* Statements until session_group_end form one transaction, unless they open or close one themselves.  False when a group is open
+ * already: it goes on, and whoever began it ends it. */
+bool session_group_begin(struct session *session);
 int session_group_end(struct op *op, struct session *session) MUST_CHECK;
 
 #endif

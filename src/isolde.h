@@ -70,7 +70,8 @@ ISOLDE_API int isolde_disconnect(isolde_conn *conn);
 /* ---- statements ---- */
 
 /* Runs all statements of the text; several together form one transaction unless they contain BEGIN or the like. callback (may be NULL) is
- * called for each row with text values (NULL for null) and column names; a result other than 0 ends the statement with 57014. */
+ * called for each row with text values (NULL for null) and column names; a result other than 0 ends the statement with 57014, and undoes
+ * it: what RETURNING hands out is committed after its last row. */
 ISOLDE_API int isolde_exec(isolde_conn *conn, const char *sql,
                            int (*callback)(void *arg, int columns, const char *const *values, const char *const *names),
                            void *arg);
@@ -134,7 +135,8 @@ ISOLDE_API char isolde_transaction_status(const isolde_conn *conn);
 ISOLDE_API int isolde_run(isolde_conn *conn, const char *begin, int (*body)(isolde_conn *conn, void *arg), void *arg,
                           int attempts);
 /* The statements between the two calls form one transaction, unless they open or close one themselves: what isolde_exec does for
- * the statements of its text.  An error in between rolls it back; isolde_group_end commits. */
+ * the statements of its text.  An error in between rolls it back, a value that found no memory for its text too (53200);
+ * isolde_group_end commits. */
 ISOLDE_API int isolde_group_begin(isolde_conn *conn);
 ISOLDE_API int isolde_group_end(isolde_conn *conn);
 /* Any thread: the statement in progress ends with 57014. */

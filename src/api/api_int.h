@@ -34,6 +34,7 @@ struct isolde_db {
     _Atomic uint32_t magic;
     struct isolde_db *next;         /* list of open files; RANK_API_DATABASES */
     bool in_memory;
+    bool listed;                    /* stands in the list of open files */
     uint64_t device, inode;
     int opened;                     /* how often isolde_open has given it out; RANK_API_DATABASES */
     struct os_mutex latch;          /* RANK_API_DATABASE: the fields below */
@@ -54,6 +55,7 @@ struct isolde_conn {
     struct isolde_stmt *statements;
     struct closed_ring closed;      /* statements */
     bool conflict;                  /* a statement has failed with 40001 or 40P01 since isolde_run looked */
+    bool unread;                    /* a value's text found no memory since the group began */
     void (*on_wait)(void *arg, int waiting);
     void *wait_arg;
     void (*on_notice)(void *arg, const struct isolde_err *notice);
@@ -94,6 +96,8 @@ struct op *api_begin(struct isolde_conn *conn);
 int api_result(struct isolde_conn *conn, int status);
 /* A wrong call: the error says how, the result is ISOLDE_MISUSE. */
 int api_misuse(struct isolde_conn *conn, const char *format, ...) PRINTF_LIKE(2, 3);
+/* isolde_open on another disk, which outlives the database: for tests of failing ones.  vfs NULL: the usual one. */
+int api_open_on(struct vfs *vfs, const char *path, const char *options, isolde_db **db, isolde_err **err);
 /* A report that stands alone, for isolde_open and isolde_connect. */
 void api_export_error(const struct op *op, struct isolde_err **err);
 int api_finalize(struct isolde_stmt *stmt);

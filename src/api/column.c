@@ -128,8 +128,10 @@ static const struct column_text *text_of(struct isolde_stmt *stmt, int column)
     if (!value)
         return NULL;
     struct column_text *text = &stmt->columns[column];
-    if (!text->ready && print(&stmt->conn->op, stmt, column, value, text) != 0)
+    if (!text->ready && print(&stmt->conn->op, stmt, column, value, text) != 0) {
+        stmt->conn->unread = true;
         return NULL;
+    }
     text->ready = true;
     return text;
 }

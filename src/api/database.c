@@ -170,7 +170,8 @@ static int open_engine(struct op *op, struct isolde_db *db, const char *path, co
     return 0;
 }
 
-static int make(struct op *op, const char *path, const struct open_options *options, struct isolde_db **out)
+/* vfs: NULL for the usual one. */
+static int make(struct op *op, struct vfs *vfs, const char *path, const struct open_options *options, struct isolde_db **out)
 {
     struct isolde_db *db = mem_calloc(1, sizeof *db);
     bool exists;
@@ -179,11 +180,12 @@ static int make(struct op *op, const char *path, const struct open_options *opti
     if (!db)
         return op_out_of_memory(op);
     os_mutex_init(&db->latch, RANK_API_DATABASE);
-    db->in_memory = strcmp(path, ":memory:") == 0;
-    db->vfs = db->in_memory ? os_memory_vfs_new() : os_unix_vfs();
+    db->in_memory = !vfs && strcmp(path, ":memory:") == 0;
+    db->listed = !vfs && !db->in_memory;
+    db->vfs = vfs ? vfs : db->in_memory ? os_memory_vfs_new() : os_unix_vfs();
     db->opened = 1;
     result = db->vfs ? open_engine(op, db, path, options) : op_out_of_memory(op);
-    if (result == 0 && !db->in_memory)
+    if (result == 0 && db->listed)
         result = identify(op, path, &exists, &db->device, &db->inode);
     if (result != 0) {
         struct op close;
@@ -193,7 +195,7 @@ static int make(struct op *op, const char *path, const struct open_options *opti
         mem_free(db);
         return OP_FAILED;
     }
-    if (!db->in_memory) {
+    if (db->listed) {
         db->next = open_databases;
         open_databases = db;
     }
@@ -208,17 +210,17 @@ static int open_locked(struct op *op, const char *path, const struct open_option
     bool exists = false;
 
     if (strcmp(path, ":memory:") == 0)
-        return make(op, path, options, out);
+        return make(op, NULL, path, options, out);
     if (identify(op, path, &exists, &device, &inode) != 0)
         return OP_FAILED;
     if (exists && (*out = find_open(device, inode)) != NULL) {
         (*out)->opened++;
         return 0;
     }
-    return make(op, path, options, out);
+    return make(op, NULL, path, options, out);
 }
 
-int isolde_open(const char *path, const char *text, isolde_db **db, isolde_err **err)
+int api_open_on(struct vfs *vfs, const char *path, const char *text, isolde_db **db, isolde_err **err)
 {
     struct open_options options = {.store = {.create = true}, .sync = TXN_SYNC_FULL};
     struct op op;
@@ -234,7 +236,8 @@ int isolde_open(const char *path, const char *text, isolde_db **db, isolde_err *
         result = ISOLDE_MISUSE;
     } else {
         os_mutex_lock(&list_mutex);
-        if ((text && parse_options(&op, text, &options) != 0) || open_locked(&op, path, &options, db) != 0)
+        if ((text && parse_options(&op, text, &options) != 0) ||
+            (vfs ? make(&op, vfs, path, &options, db) : open_locked(&op, path, &options, db)) != 0)
             result = ISOLDE_ERROR;
         os_mutex_unlock(&list_mutex);
     }
@@ -245,6 +248,11 @@ int isolde_open(const char *path, const char *text, isolde_db **db, isolde_err *
     }
     op_end(&op);
     return result;
+}
+
+int isolde_open(const char *path, const char *text, isolde_db **db, isolde_err **err)
+{
+    return api_open_on(NULL, path, text, db, err);
 }
 
 static void unlist(struct isolde_db *db)

@@ -84,21 +84,27 @@ static int run_rows(struct isolde_stmt *stmt, const struct exec_call *call)
     return code;
 }
 
-/* Runs one statement of the text; *used is where the next one begins. */
+/* Runs one statement of the text; *used is where the next one begins.  What RETURNING hands out is committed only when the callback has
+ * had all of it: a row may find no memory, or the callback may want no more, and then nothing must be left of the statement. */
 static int run_one(struct isolde_conn *conn, const char *sql, size_t len, const struct exec_call *call, size_t *used)
 {
     isolde_stmt *stmt;
+    bool held = false;
     int code = isolde_prepare(conn, sql, (long)len, &stmt);
 
     if (code != ISOLDE_OK)
         return code;
     *used = isolde_tail(stmt);
+    if (call->callback && prepared_returns_changes(stmt->prepared))
+        held = session_group_begin(conn->session);
     code = run_rows(stmt, call);
     if (code == ISOLDE_COPY_IN || code == ISOLDE_COPY_OUT) {
         code = api_misuse(conn, "COPY with STDIN or STDOUT needs isolde_step");
         prepared_cancel(&conn->op, stmt->prepared);
     }
     api_finalize(stmt);
+    if (held && session_group_end(&conn->op, conn->session) != 0)
+        code = ISOLDE_ERROR;
     return code == ISOLDE_DONE ? ISOLDE_OK : code;
 }
 
@@ -118,9 +124,7 @@ int isolde_exec(isolde_conn *conn, const char *sql,
         session_fail(op, conn->session);
         return api_result(conn, OP_FAILED);
     }
-    bool grouped = count > 1;
-    if (grouped)
-        session_group_begin(conn->session);
+    bool grouped = count > 1 && session_group_begin(conn->session);
     while (at < len && code == ISOLDE_OK) {
         size_t used = 0;
         code = run_one(conn, sql + at, len - at, &call, &used);
@@ -212,7 +216,8 @@ int isolde_group_begin(isolde_conn *conn)
     if (!api_is_conn(conn))
         return ISOLDE_MISUSE;
     api_begin(conn);
-    session_group_begin(conn->session);
+    if (session_group_begin(conn->session))
+        conn->unread = false;
     return ISOLDE_OK;
 }
 
@@ -221,5 +226,9 @@ int isolde_group_end(isolde_conn *conn)
     if (!api_is_conn(conn))
         return ISOLDE_MISUSE;
     struct op *op = api_begin(conn);
-    return api_result(conn, session_group_end(op, conn->session));
+    if (conn->unread)
+        op_out_of_memory(op);       /* who could not read a row must not find its change committed */
+    conn->unread = false;
+    int status = session_group_end(op, conn->session);
+    return api_result(conn, op_failed(op) ? OP_FAILED : status);
 }

@@ -28,12 +28,16 @@ static int prepare(struct op *op, struct isolde_conn *conn, const char *sql, siz
 {
     struct isolde_stmt *stmt = mem_calloc(1, sizeof *stmt);
 
-    if (!stmt)
-        return op_out_of_memory(op);
+    if (!stmt) {
+        op_out_of_memory(op);
+        session_fail(op, conn->session);
+        return OP_FAILED;
+    }
     stmt->conn = conn;
     arena_init(&stmt->arena);
     arena_init(&stmt->texts);
     if (prepared_make(op, conn->session, sql, len, &stmt->tail, &stmt->prepared) != 0 || settle(op, stmt) != 0) {
+        session_fail(op, conn->session);
         prepared_free(stmt->prepared);
         arena_free(&stmt->arena);
         mem_free(stmt);

@@ -88,7 +88,7 @@ static void load_names(void)
         names.columns = 1;
         names.names = shell_alloc(sizeof(char *));
         names.right = shell_alloc(sizeof(bool));
-        while (isolde_step(stmt) == ISOLDE_ROW) {
+        while (isolde_step(stmt) == ISOLDE_ROW && isolde_column_text(stmt, 0)) {
             if (names.rows == names.capacity) {
                 names.capacity = names.capacity ? names.capacity * 2 : 64;
                 names.values = shell_realloc(names.values, names.capacity * sizeof(char *));

@@ -153,7 +153,8 @@ static void result_begin(struct result *result, const isolde_stmt *stmt)
     }
 }
 
-static void result_add(struct result *result, isolde_stmt *stmt)
+/* False when there is no memory for a value's text: then the connection's error says so. */
+static bool result_add(struct result *result, isolde_stmt *stmt)
 {
     if (result->rows == result->capacity) {
         result->capacity = result->capacity ? result->capacity * 2 : 64;
@@ -161,11 +162,14 @@ static void result_add(struct result *result, isolde_stmt *stmt)
         result->values = shell_realloc(result->values, sizeof(char *) * (cells ? cells : 1));
     }
     char **row = result->values + result->rows * (size_t)result->columns;
+    bool whole = true;
+    result->rows++;
     for (int c = 0; c < result->columns; c++) {
         const char *value = isolde_column_text(stmt, c);
+        whole = whole && (value || isolde_column_type(stmt, c) == ISOLDE_NULL);
         row[c] = value ? shell_strndup(value, isolde_column_bytes(stmt, c)) : NULL;
     }
-    result->rows++;
+    return whole;
 }
 
 /* ---- COPY -------------------------------------------------------------------------------------------- */
@@ -280,7 +284,8 @@ static int step_all(struct shell *shell, isolde_stmt *stmt, struct result *resul
     *copied_out = false;
     result_begin(result, stmt);
     while ((step = isolde_step(stmt)) == ISOLDE_ROW)
-        result_add(result, stmt);
+        if (!result_add(result, stmt))
+            return ISOLDE_ERROR;
     if (step == ISOLDE_COPY_IN)
         step = copy_in(shell, stmt, copy_file ? copy_file : shell->input ? shell->input : stdin, is_script_input);
     else if ((*copied_out = step == ISOLDE_COPY_OUT))
