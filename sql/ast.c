@@ -435,14 +435,37 @@ struct element *parse__element(struct parse *p, enum element_kind kind, int posi
     return element;
 }
 
-struct element *parse__key(struct parse *p, bool primary, int position, struct ast_word *columns)
+size_t parse__offset(const struct parse *p, int position)
 {
-    struct element *element = parse__element(p, ELEMENT_KEY, position);
+    size_t at = 0;
 
-    element->key = PARSE_NEW(p, ast_key);
-    element->key->primary = primary;
-    element->key->columns = columns;
+    for (int seen = 1; seen < position && p->lexer.sql[at]; seen++)
+        do
+            at++;
+        while (((unsigned char)p->lexer.sql[at] & 0xc0) == 0x80);
+    return at;
+}
+
+struct element *parse__constraint(struct parse *p, enum ast_constraint_kind kind, int position, struct ast_word *columns)
+{
+    struct element *element = parse__element(p, ELEMENT_CONSTRAINT, position);
+
+    element->constraint = PARSE_NEW(p, ast_constraint);
+    element->constraint->kind = kind;
+    element->constraint->columns = columns;
+    element->constraint->on_update = element->constraint->on_delete = 'a';
     return element;
+}
+
+const char *parse__source(struct parse *p, size_t from, size_t to)
+{
+    const char *sql = p->lexer.sql;
+
+    while (from < to && (sql[from] == ' ' || (sql[from] >= '\t' && sql[from] <= '\r')))
+        from++;
+    while (to > from && (sql[to - 1] == ' ' || (sql[to - 1] >= '\t' && sql[to - 1] <= '\r')))
+        to--;
+    return parse__text(p, "%.*s", (int)(to - from), sql + from);
 }
 
 /* A column before its qualifiers are sorted out: they wait in parse__create_table for the table's name. */
@@ -477,25 +500,87 @@ static void set_default(struct parse *p, struct ast_column *column, const struct
     column->default_sql = element->value_sql;
 }
 
-/* Lists of keys while CREATE TABLE is put together. */
-struct key_list { struct ast_key *first, *last; int count; };
+/* Lists of constraints while CREATE TABLE is put together. */
+struct constraint_list { struct ast_constraint *first, *last; int count; };
 
-static void add_key(struct parse *p, struct key_list *keys, const struct element *element, const char *table)
+static void add_constraint(struct parse *p, struct constraint_list *list, const struct element *element, const char *table)
 {
-    struct ast_key *key = element->key;
+    struct ast_constraint *constraint = element->constraint;
 
-    key->name = element->constraint;
-    key->position = element->position;
-    if (key->primary)
-        for (const struct ast_key *other = keys->first; other; other = other->next)
-            if (other->primary)
+    constraint->name = element->name;
+    constraint->position = element->position;
+    if (constraint->kind == AST_PRIMARY_KEY)
+        for (const struct ast_constraint *other = list->first; other; other = other->next)
+            if (other->kind == AST_PRIMARY_KEY)
                 op_fail_at(p->op, element->position, "42P16", "multiple primary keys for table \"%s\" are not allowed", table);
-    LIST_ADD(*keys, key);
+    LIST_ADD(*list, constraint);
 }
 
-static void qualify_column(struct parse *p, struct column_draft *draft, struct key_list *keys, const char *table)
+static void misplaced(struct parse *p, const struct element *element, const char *clause)
+{
+    op_fail_at(p->op, element->position, "42601", "misplaced %s clause", clause);
+}
+
+/* DEFERRABLE and its kind belong to the constraint before them. */
+static void qualify_constraint(struct parse *p, struct ast_constraint *constraint, const struct element *q, bool of_column)
+{
+    bool deferrable = constraint && constraint->kind != AST_CHECK;
+
+    switch (q->kind) {
+    case ELEMENT_DEFERRABLE: case ELEMENT_NOT_DEFERRABLE:
+        if (!deferrable && of_column) {
+            misplaced(p, q, q->kind == ELEMENT_DEFERRABLE ? "DEFERRABLE" : "NOT DEFERRABLE");
+        } else if (!deferrable) {
+            op_fail_at(p->op, q->position, "0A000", "%s constraints cannot be marked DEFERRABLE", "CHECK");
+        } else if (constraint->deferrable_given) {
+            op_fail_at(p->op, q->position, "42601", "multiple DEFERRABLE/NOT DEFERRABLE clauses not allowed");
+        } else if (q->kind == ELEMENT_NOT_DEFERRABLE && constraint->deferred) {
+            op_fail_at(p->op, q->position, "42601", "constraint declared INITIALLY DEFERRED must be DEFERRABLE");
+        } else {
+            constraint->deferrable_given = true;
+            constraint->deferrable = q->kind == ELEMENT_DEFERRABLE;
+        }
+        break;
+    case ELEMENT_DEFERRED:
+        if (!deferrable && of_column) {
+            misplaced(p, q, "INITIALLY DEFERRED");
+        } else if (!deferrable) {
+            op_fail_at(p->op, q->position, "0A000", "%s constraints cannot be marked DEFERRABLE", "CHECK");
+        } else if (constraint->deferrable_given && !constraint->deferrable) {
+            op_fail_at(p->op, q->position, "42601", "constraint declared INITIALLY DEFERRED must be DEFERRABLE");
+        } else {
+            constraint->deferrable = constraint->deferred = true;
+        }
+        break;
+    case ELEMENT_IMMEDIATE:
+        if (!deferrable && of_column)
+            misplaced(p, q, "INITIALLY IMMEDIATE");
+        break;
+    default:
+        constraint->not_valid = true;
+        if (constraint->kind != AST_CHECK && constraint->kind != AST_FOREIGN_KEY)
+            op_fail_at(p->op, q->position, "0A000", "%s constraints cannot be marked NOT VALID",
+                       constraint->kind == AST_UNIQUE ? "UNIQUE" : "PRIMARY KEY");
+    }
+}
+
+static void set_generated(struct parse *p, struct ast_column *column, const struct element *element, const char *table)
+{
+    if (column->generated)
+        op_fail_at(p->op, element->position, "42601", "multiple generation clauses specified for column \"%s\" of table \"%s\"",
+                   column->name, table);
+    else if (column->default_value)
+        op_fail_at(p->op, element->position, "42601", "both default and generation expression specified for column \"%s\" of table \"%s\"",
+                   column->name, table);
+    column->generated = true;
+    column->default_value = element->value;
+    column->default_sql = element->value_sql;
+}
+
+static void qualify_column(struct parse *p, struct column_draft *draft, struct constraint_list *list, const char *table)
 {
     struct ast_column *column = &draft->column;
+    struct ast_constraint *last = NULL;
 
     for (struct element *q = draft->qualifiers; q; q = q->next) {
         switch (q->kind) {
@@ -503,22 +588,37 @@ static void qualify_column(struct parse *p, struct column_draft *draft, struct k
             if (column->null_given)
                 fail_nullness(p, q, column->name, table);
             column->not_null = true;
+            last = NULL;
             break;
         case ELEMENT_NULL:
             if (column->not_null)
                 fail_nullness(p, q, column->name, table);
             column->null_given = true;
+            last = NULL;
             break;
         case ELEMENT_DEFAULT:
+            if (column->generated)
+                op_fail_at(p->op, q->position, "42601",
+                           "both default and generation expression specified for column \"%s\" of table \"%s\"", column->name, table);
             set_default(p, column, q, table);
+            last = NULL;
+            break;
+        case ELEMENT_GENERATED:
+            set_generated(p, column, q, table);
+            last = NULL;
+            break;
+        case ELEMENT_CONSTRAINT:
+            last = q->constraint;
+            last->of_column = true;
+            last->columns = PARSE_NEW(p, ast_word);
+            last->columns->text = column->name;
+            last->columns->position = column->position;
+            if (last->kind == AST_PRIMARY_KEY && column->null_given)
+                fail_nullness(p, q, column->name, table);
+            add_constraint(p, list, q, table);
             break;
         default:
-            q->key->columns = PARSE_NEW(p, ast_word);
-            q->key->columns->text = column->name;
-            q->key->columns->position = column->position;
-            if (q->key->primary && column->null_given)
-                fail_nullness(p, q, column->name, table);
-            add_key(p, keys, q, table);
+            qualify_constraint(p, last, q, true);
         }
     }
 }
@@ -529,20 +629,98 @@ struct statement *parse__create_table(struct parse *p, const struct token *token
     struct statement *statement = parse__statement(p, STATEMENT_CREATE_TABLE, token);
     struct ast_create_table *create = PARSE_NEW(p, ast_create_table);
     struct { struct ast_column *first, *last; int count; } columns = { 0 };
-    struct key_list keys = { 0 };
+    struct constraint_list list = { 0 };
 
     for (struct element *element = elements; element; element = element->next) {
         if (element->kind == ELEMENT_COLUMN) {
             LIST_ADD(columns, element->column);
-            qualify_column(p, (struct column_draft *)element->column, &keys, table->name);
+            qualify_column(p, (struct column_draft *)element->column, &list, table->name);
         } else {
-            add_key(p, &keys, element, table->name);
+            add_constraint(p, &list, element, table->name);
         }
     }
     create->table = table;
     create->if_not_exists = if_not_exists;
     create->columns = columns.first;
-    create->keys = keys.first;
+    create->constraints = list.first;
     statement->create_table = create;
+    return statement;
+}
+
+/* ---- ALTER TABLE ---- */
+
+struct ast_alter_action *parse__action(struct parse *p, enum ast_alter_kind kind, const struct token *token, const char *name)
+{
+    struct ast_alter_action *action = PARSE_NEW(p, ast_alter_action);
+
+    action->kind = kind;
+    action->name = name;
+    action->position = token->position;
+    return action;
+}
+
+/* Its qualifiers are sorted out in parse__alter, which knows the table's name. */
+struct ast_alter_action *parse__add_column(struct parse *p, const struct token *token, struct ast_column *column)
+{
+    struct ast_alter_action *action = parse__action(p, AST_ADD_COLUMN, token, column->name);
+
+    action->column = column;
+    return action;
+}
+
+struct element *parse__qualified(struct parse *p, struct element *element, struct element *attributes)
+{
+    for (struct element *q = attributes; q; q = q->next)
+        qualify_constraint(p, element->constraint, q, false);
+    return element;
+}
+
+struct ast_alter_action *parse__add_constraint(struct parse *p, const struct token *token, struct element *element)
+{
+    struct ast_alter_action *action = parse__action(p, AST_ADD_CONSTRAINT, token, element->name);
+    struct constraint_list list = { 0 };
+
+    add_constraint(p, &list, element, "");
+    action->constraints = list.first;
+    return action;
+}
+
+struct statement *parse__alter(struct parse *p, const struct token *token, struct ast_name *table, bool if_exists,
+                               struct ast_alter_action *actions)
+{
+    struct statement *statement = parse__statement(p, STATEMENT_ALTER_TABLE, token);
+
+    for (struct ast_alter_action *action = actions; action; action = action->next) {
+        struct constraint_list list = { 0 };
+        if (action->kind != AST_ADD_COLUMN)
+            continue;
+        qualify_column(p, (struct column_draft *)action->column, &list, table->name);
+        action->constraints = list.first;
+    }
+    statement->alter = PARSE_NEW(p, ast_alter);
+    statement->alter->table = table;
+    statement->alter->if_exists = if_exists;
+    statement->alter->actions = actions;
+    return statement;
+}
+
+struct ast_rename *parse__renaming(struct parse *p, enum ast_rename_kind kind, const struct token *from, const struct token *to)
+{
+    struct ast_rename *rename = PARSE_NEW(p, ast_rename);
+
+    rename->kind = kind;
+    rename->from = from ? from->text : NULL;
+    rename->to = to->text;
+    return rename;
+}
+
+struct statement *parse__rename(struct parse *p, const struct token *token, struct ast_name *object, bool if_exists,
+                                struct ast_rename *rename)
+{
+    struct statement *statement = parse__statement(p, STATEMENT_RENAME, token);
+
+    rename->object = object;
+    rename->if_exists = if_exists;
+    statement->rename = rename;
     return statement;
 }

@@ -213,28 +213,43 @@ struct ast_column {
     bool null_given;                /* NULL was written: conflicts with NOT NULL have been refused already (42601) */
     struct ast_expr *default_value; /* NULL when absent */
     const char *default_sql;        /* its text */
+    bool generated;                 /* GENERATED ALWAYS AS (default_value) STORED */
     int position;
     struct ast_column *next;
 };
 
-/* PRIMARY KEY or UNIQUE, of a column or of the table. */
-struct ast_key {
+enum ast_constraint_kind { AST_PRIMARY_KEY, AST_UNIQUE, AST_CHECK, AST_FOREIGN_KEY };
+
+/* A constraint of a column or of the table. */
+struct ast_constraint {
+    enum ast_constraint_kind kind;
     const char *name;               /* CONSTRAINT name; NULL when not given */
-    bool primary;
-    struct ast_word *columns;
+    struct ast_word *columns;       /* PRIMARY KEY, UNIQUE, FOREIGN KEY; of a column: that column, also for CHECK */
+    bool of_column;
+    struct ast_word *include;       /* PRIMARY KEY, UNIQUE */
+    struct ast_expr *check;         /* CHECK */
+    const char *check_sql;
+    struct ast_name *parent;        /* FOREIGN KEY */
+    struct ast_word *parent_columns;/* NULL: its primary key */
+    char on_update, on_delete;      /* a NO ACTION, r RESTRICT, c CASCADE, n SET NULL, d SET DEFAULT */
+    struct ast_word *set_columns;   /* ON DELETE SET NULL (columns) */
+    bool deferrable, deferrable_given, deferred, not_valid;
     int position;
-    struct ast_key *next;
+    struct ast_constraint *next;
 };
 
 struct ast_create_table {
     struct ast_name *table;
     bool if_not_exists;
     struct ast_column *columns;
-    struct ast_key *keys;           /* of columns and table, in the order of the text */
+    struct ast_constraint *constraints;     /* of columns and table, in the order of the text */
 };
 
 struct ast_index_column {
-    const char *name;
+    const char *name;               /* NULL: an expression */
+    struct ast_expr *expr;
+    const char *sql;
+    const char *label;              /* what a generated name of the index calls it: a function's name, or "expr" */
     bool descending, nulls_first;
     int position;
     struct ast_index_column *next;
@@ -245,12 +260,54 @@ struct ast_create_index {
     bool unique, if_not_exists;
     struct ast_name *table;
     struct ast_index_column *columns;
+    struct ast_word *include;
+    struct ast_expr *where;         /* NULL: not partial */
+    const char *where_sql;
 };
 
 /* DROP TABLE, DROP INDEX. */
 struct ast_drop {
     struct ast_name *names;
     bool if_exists, cascade;
+};
+
+/* What ALTER TABLE does, one after the other. */
+enum ast_alter_kind {
+    AST_DROP_COLUMN, AST_DROP_CONSTRAINT, AST_ALTER_TYPE, AST_ADD_COLUMN, AST_ALTER_DEFAULT, AST_DROP_DEFAULT, AST_SET_NOT_NULL,
+    AST_DROP_NOT_NULL, AST_DROP_EXPRESSION, AST_ADD_CONSTRAINT, AST_VALIDATE_CONSTRAINT
+};
+
+struct ast_alter_action {
+    enum ast_alter_kind kind;
+    const char *name;               /* of the column or constraint */
+    bool if_exists, cascade;        /* IF EXISTS, or IF NOT EXISTS */
+    struct ast_column *column;      /* ADD COLUMN */
+    struct ast_constraint *constraints;     /* ADD CONSTRAINT: one; ADD COLUMN: those of the column */
+    struct ast_type *type;          /* ALTER TYPE */
+    struct ast_expr *value;         /* USING, or SET DEFAULT */
+    const char *value_sql;
+    int position;
+    struct ast_alter_action *next;
+};
+
+struct ast_alter {
+    struct ast_name *table;
+    bool if_exists;
+    struct ast_alter_action *actions;
+};
+
+enum ast_rename_kind { AST_RENAME_TABLE, AST_RENAME_INDEX, AST_RENAME_COLUMN, AST_RENAME_CONSTRAINT };
+
+struct ast_rename {
+    enum ast_rename_kind kind;
+    struct ast_name *object;        /* table or index */
+    bool if_exists;
+    const char *from, *to;          /* from: of a column or constraint */
+};
+
+struct ast_truncate {
+    struct ast_name *tables;
+    bool restart, cascade;
 };
 
 /* ---- transactions and settings ---- */
@@ -342,6 +399,7 @@ struct ast_backup {
 enum statement_kind {
     STATEMENT_SELECT, STATEMENT_INSERT, STATEMENT_UPDATE, STATEMENT_DELETE,
     STATEMENT_CREATE_TABLE, STATEMENT_CREATE_INDEX, STATEMENT_DROP_TABLE, STATEMENT_DROP_INDEX,
+    STATEMENT_ALTER_TABLE, STATEMENT_RENAME, STATEMENT_TRUNCATE,
     STATEMENT_TRANSACTION, STATEMENT_SET, STATEMENT_SHOW, STATEMENT_RESET,
     STATEMENT_COPY, STATEMENT_EXPLAIN,
     STATEMENT_CHECKPOINT, STATEMENT_CHECK_DATABASE, STATEMENT_ANALYZE, STATEMENT_VACUUM,
@@ -359,6 +417,9 @@ struct statement {
         struct ast_create_table *create_table;
         struct ast_create_index *create_index;
         struct ast_drop *drop;
+        struct ast_alter *alter;
+        struct ast_rename *rename;
+        struct ast_truncate *truncate;
         struct ast_transaction *transaction;
         struct ast_set *set;
         struct ast_show *show;      /* SHOW, RESET */

@@ -197,7 +197,7 @@ static int open_table(struct binder *b, struct scope *scope, struct table_def *t
     return OP_OK;
 }
 
-static int bind_alone(struct binder *b, const struct ast_expr *ast, struct table_def *table, struct expr **expr)
+static int bind_alone(struct binder *b, const struct ast_expr *ast, struct table_def *table, enum place place, struct expr **expr)
 {
     struct scope scope;
     struct query *query = bind__query(b, QUERY_SELECT);
@@ -207,7 +207,7 @@ static int bind_alone(struct binder *b, const struct ast_expr *ast, struct table
     bind__push(b, &scope, query);
     int rc = table ? open_table(b, &scope, table) : OP_OK;
     if (!rc)
-        rc = bind__expr_in(b, PLACE_DEFAULT, ast, expr);
+        rc = bind__expr_in(b, place, ast, expr);
     bind__pop(b);
     return rc;
 }
@@ -219,15 +219,15 @@ int bind_default(struct op *op, struct session *session, struct arena *arena, co
     struct binder b = { .op = op, .session = session, .arena = arena, .params = &params };
 
     *bound = NULL;
-    int rc = bind_alone(&b, ast, NULL, bound);
+    int rc = bind_alone(&b, ast, NULL, PLACE_DEFAULT, bound);
     if (!rc)
         rc = bind__assign(&b, *bound, type, column, true, bound);
     release_tables(&b);
     return rc;
 }
 
-int bind_expression(struct op *op, struct session *session, struct arena *arena, const char *sql, struct table_def *table,
-                    struct sql_type type, struct expr **expr)
+int bind_expression(struct op *op, struct session *session, struct arena *arena, const char *sql, struct sql_type type,
+                    struct expr **expr)
 {
     struct bind_params params = { 0 };
     struct binder b = { .op = op, .session = session, .arena = arena, .params = &params };
@@ -236,11 +236,99 @@ int bind_expression(struct op *op, struct session *session, struct arena *arena,
     *expr = NULL;
     int rc = parse_expression(op, arena, sql, &ast);
     if (!rc)
-        rc = bind_alone(&b, ast, table, expr);
+        rc = bind_alone(&b, ast, NULL, PLACE_DEFAULT, expr);
     if (!rc && type.oid)
         rc = bind__assign(&b, *expr, type, "?column?", true, expr);
     else if (!rc)
         rc = bind__settle(&b, *expr, expr);
+    release_tables(&b);
+    return rc;
+}
+
+/* ---- expressions over a table ---- */
+
+struct purity { const struct expr *impure, *generated; const struct table_def *table; };
+
+static bool note_impure(void *arg, const struct expr *expr)
+{
+    struct purity *purity = arg;
+
+    if (expr->kind == EXPR_FUNC && expr->func->volatility != FUNC_IMMUTABLE)
+        purity->impure = expr;
+    if (expr->kind == EXPR_COLUMN && purity->table->columns[expr->column].generated)
+        purity->generated = expr;
+    return true;
+}
+
+static int check_purity(struct binder *b, const struct expr *expr, const struct table_def *table, enum bind_purpose purpose)
+{
+    struct purity purity = { .table = table };
+
+    if (purpose == BIND_CHECK || purpose == BIND_TRANSFORM)
+        return OP_OK;
+    (void)expr_walk(expr, note_impure, &purity);
+    if (purpose == BIND_GENERATED && purity.generated) {
+        op_fail_at(b->op, purity.generated->position, "42P17", "cannot use generated column \"%s\" in column generation expression",
+                   table->columns[purity.generated->column].name);
+        op_detail(b->op, "A generated column cannot reference another generated column.");
+        return OP_FAILED;
+    }
+    if (!purity.impure)
+        return OP_OK;
+    if (purpose == BIND_GENERATED)
+        return op_fail(b->op, "42P17", "generation expression is not immutable");
+    return op_fail(b->op, "42P17", "functions in index %s must be marked IMMUTABLE",
+                   purpose == BIND_INDEX ? "expression" : "predicate");
+}
+
+int bind_table_expression(struct op *op, struct session *session, struct arena *arena, const char *sql, const struct ast_expr *given,
+                          struct table_def *table, enum bind_purpose purpose, struct sql_type type, struct expr **expr)
+{
+    static const enum place places[] = { [BIND_CHECK] = PLACE_CHECK, [BIND_GENERATED] = PLACE_GENERATED, [BIND_INDEX] = PLACE_INDEX,
+                                         [BIND_PREDICATE] = PLACE_PREDICATE, [BIND_TRANSFORM] = PLACE_TRANSFORM };
+    struct bind_params params = { 0 };
+    struct binder b = { .op = op, .session = session, .arena = arena, .params = &params };
+    struct ast_expr *parsed = NULL;
+
+    *expr = NULL;
+    int rc = given ? OP_OK : parse_expression(op, arena, sql, &parsed);
+    if (!rc)
+        rc = bind_alone(&b, given ? given : parsed, table, places[purpose], expr);
+    if (!rc && (purpose == BIND_CHECK || purpose == BIND_PREDICATE))
+        rc = bind__boolean(&b, *expr, purpose == BIND_CHECK ? "CHECK" : "WHERE", expr);
+    else if (!rc && type.oid && purpose == BIND_GENERATED)
+        rc = bind__assign(&b, *expr, type, "?column?", true, expr);
+    else if (!rc)
+        rc = bind__settle(&b, *expr, expr);
+    if (!rc)
+        rc = check_purity(&b, *expr, table, purpose);
+    if (rc && !given)
+        op->error.position = 0;     /* in a text that the user does not see */
+    release_tables(&b);
+    return rc;
+}
+
+int bind_transform(struct op *op, struct session *session, struct arena *arena, const struct ast_expr *ast, struct table_def *table,
+                   int column, struct sql_type type, struct expr **expr)
+{
+    struct bind_params params = { 0 };
+    struct binder b = { .op = op, .session = session, .arena = arena, .params = &params };
+    const char *name = table->columns[column].name;
+    struct ast_word word = { .text = name };
+    struct ast_expr itself = { .kind = AST_COLUMN, .names = &word, .name_count = 1 };
+
+    *expr = NULL;
+    int rc = bind_alone(&b, ast ? ast : &itself, table, PLACE_TRANSFORM, expr);
+    if (!rc && (*expr)->type.oid != TYPE_UNKNOWN && !bind__can_coerce((*expr)->type.oid, type.oid, CAST_ASSIGNMENT)) {
+        rc = op_fail(op, "42804", ast ? "result of USING clause for column \"%s\" cannot be cast automatically to type %s"
+                                      : "column \"%s\" cannot be cast automatically to type %s", name, type_info(type.oid)->name);
+        if (ast)
+            op_hint(op, "You might need to add an explicit cast.");
+        else
+            op_hint(op, "You might need to specify \"USING %s::%s\".", name, type_info(type.oid)->name);
+    }
+    if (!rc)
+        rc = bind__assign(&b, *expr, type, name, true, expr);
     release_tables(&b);
     return rc;
 }

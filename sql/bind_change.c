@@ -23,7 +23,7 @@ static int default_of(struct binder *b, const struct column_def *column, struct 
     struct ast_expr *ast;
 
     *expr = NULL;
-    if (!column->default_sql) {
+    if (!column->default_sql || column->generated) {    /* what is generated is computed when the row is known */
         if (!(*expr = bind__node(b, EXPR_CONST, column->type, 0, 0)))
             return OP_FAILED;
         (*expr)->value.null = true;
@@ -37,6 +37,14 @@ static int default_of(struct binder *b, const struct column_def *column, struct 
     int rc = bind__expr_in(b, PLACE_DEFAULT, ast, expr);
     bind__pop(b);
     return rc ? OP_FAILED : bind__assign(b, *expr, column->type, column->name, true, expr);
+}
+
+static int fail_generated(struct binder *b, const struct column_def *column, bool update)
+{
+    op_fail(b->op, "428C9", update ? "column \"%s\" can only be updated to DEFAULT" : "cannot insert a non-DEFAULT value into column \"%s\"",
+            column->name);
+    op_detail(b->op, "Column \"%s\" is a generated column.", column->name);
+    return OP_FAILED;
 }
 
 /* ---- INSERT ---- */
@@ -87,6 +95,8 @@ static int bind_value(struct binder *b, const struct table_def *table, int colum
 
     if (ast->kind == AST_DEFAULT)
         return default_of(b, def, result);
+    if (def->generated)
+        return fail_generated(b, def, place == PLACE_UPDATE);
     if (bind__expr_in(b, place, ast, result))
         return OP_FAILED;
     return bind__assign(b, *result, def->type, def->name, false, result);
@@ -201,6 +211,8 @@ static int bind_insert_select(struct binder *b, const struct ast_insert *ast, co
         rc = check_count(b, ast, insert, count, extra);
     }
     for (int i = 0; !rc && i < insert->insert_count; i++) {
+        if (table->columns[insert->insert_columns[i]].generated)
+            return fail_generated(b, &table->columns[insert->insert_columns[i]], false);
         types[i] = table->columns[insert->insert_columns[i]].type;
         columns[i] = table->columns[insert->insert_columns[i]].name;
     }
@@ -227,7 +239,7 @@ static int bind_left_out(struct binder *b, const struct table_def *table, struct
         bool given = false;
         for (int j = 0; j < insert->insert_count; j++)
             given = given || insert->insert_columns[j] == i;
-        if (!given && table->columns[i].default_sql && default_of(b, &table->columns[i], &insert->defaults[i]))
+        if (!given && table->columns[i].default_sql && !table->columns[i].generated && default_of(b, &table->columns[i], &insert->defaults[i]))
             return OP_FAILED;
     }
     return OP_OK;

@@ -17,6 +17,8 @@ const char *bind__place_name(enum place place)
         [PLACE_HAVING] = "HAVING", [PLACE_ORDER_BY] = "ORDER BY", [PLACE_LIMIT] = "LIMIT", [PLACE_OFFSET] = "OFFSET",
         [PLACE_VALUES] = "VALUES", [PLACE_FROM_FUNCTION] = "functions in FROM", [PLACE_UPDATE] = "UPDATE",
         [PLACE_RETURNING] = "RETURNING", [PLACE_DEFAULT] = "DEFAULT", [PLACE_FILTER] = "FILTER", [PLACE_INSERT] = "INSERT",
+        [PLACE_CHECK] = "check constraints", [PLACE_GENERATED] = "column generation expressions", [PLACE_INDEX] = "index expressions",
+        [PLACE_PREDICATE] = "index predicates", [PLACE_TRANSFORM] = "transform expressions",
     };
 
     return names[place];
@@ -364,8 +366,14 @@ static int bind_in_list(struct binder *b, const struct ast_expr *ast, struct exp
 
 static int bind_subselect(struct binder *b, const struct ast_expr *ast, bool one_column, struct query **query)
 {
-    if (b->scope->place == PLACE_DEFAULT)
-        return op_fail_at(b->op, ast->position, "0A000", "cannot use subquery in DEFAULT expression");
+    static const char *const forbidden[] = {
+        [PLACE_DEFAULT] = "DEFAULT expression", [PLACE_CHECK] = "check constraint", [PLACE_INDEX] = "index expression",
+        [PLACE_GENERATED] = "column generation expression", [PLACE_PREDICATE] = "index predicate",
+        [PLACE_TRANSFORM] = "transform expression",
+    };
+
+    if ((size_t)b->scope->place < COUNT_OF(forbidden) && forbidden[b->scope->place])
+        return op_fail_at(b->op, ast->position, "0A000", "cannot use subquery in %s", forbidden[b->scope->place]);
     if (bind__select(b, ast->select, true, query))
         return OP_FAILED;
     if (one_column && bind__visible_targets(*query) != 1)

@@ -19,12 +19,21 @@ struct column_def {
     int number;                 /* attribute number, from 1, never reused */
     struct sql_type type;
     bool not_null;
-    const char *default_sql;    /* source text of the default expression; NULL when absent */
+    const char *default_sql;    /* text of the default, or of what a generated column is computed from; NULL when absent */
+    bool generated;             /* GENERATED ALWAYS AS (default_sql) STORED */
+    bool has_missing;           /* added to a table with rows: those written before have `missing` */
+    struct datum missing;
     bool key_only;              /* the primary key gives it back exactly: not stored in the row's value (row_settle) */
 };
 
+/* Where a column's value lies in a row: one per attribute number that ever was. */
+struct stored_column_def {
+    int column;                 /* index in table_def.columns; -1: dropped */
+    Oid type;
+};
+
 struct index_column {
-    int column;                 /* index in table_def.columns */
+    int column;                 /* index in table_def.columns; from column_count on: an expression */
     bool descending, nulls_first;
 };
 
@@ -34,9 +43,19 @@ struct index_def {
     TreeId tree;                /* the table's own tree for the primary key */
     bool unique, primary;
     bool constraint;            /* made by PRIMARY KEY or UNIQUE: dropped with it, named in 23505 */
-    int column_count;
+    int column_count;           /* of the key */
+    int include_count;          /* INCLUDE: behind those of the key in `columns` */
     struct index_column *columns;
+    int predicate;              /* partial: a boolean expression's place in table_def.columns; -1: holds all rows */
     CommitTs valid_from;        /* older snapshots do not read it */
+};
+
+/* CHECK (sql). */
+struct check_def {
+    Oid oid;
+    const char *name;
+    const char *sql;
+    bool validated;             /* all rows are known to satisfy it */
 };
 
 struct table_def {
@@ -45,7 +64,12 @@ struct table_def {
     const char *name;
     TreeId tree;
     int column_count;
-    struct column_def *columns;
+    struct column_def *columns; /* behind them: expressions of indexes, whose default_sql is their text */
+    int expression_count;
+    int stored_count;           /* attribute numbers given so far */
+    struct stored_column_def *stored;   /* in order of number; NULL: the columns as they are */
+    int check_count;
+    struct check_def *checks;   /* by name: in the order in which they are checked */
     int index_count;
     struct index_def *indexes;  /* the primary key first, when there is one */
     bool has_primary;           /* else clustered on a hidden row id (8 bytes, key_put_int) */
@@ -54,6 +78,15 @@ struct table_def {
     atomic_int references;
     struct arena arena;         /* holds all of the above */
 };
+
+/* Values of a row that an index may ask for: those of its columns, then those of expressions. */
+static inline int catalog_value_count(const struct table_def *table) { return table->column_count + table->expression_count; }
+/* How many values an older row was written with, at most; and where the i-th of them is: -1 when its column has been dropped. */
+static inline int catalog_stored_count(const struct table_def *table)
+{
+    return table->stored ? table->stored_count : table->column_count;
+}
+static inline int catalog_stored_column(const struct table_def *table, int i) { return table->stored ? table->stored[i].column : i; }
 
 /* By name: *table is NULL when there is none.  schema NULL: the search path.  Release it with catalog_release. */
 int catalog_find_table(struct op *op, struct session *session, const char *schema, const char *name,

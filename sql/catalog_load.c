@@ -182,6 +182,52 @@ static int count_rows(const struct catalog_row *row)
     return count;
 }
 
+static bool is_text(const struct datum *value, const char *text)
+{
+    return !value->null && value->s.len == strlen(text) && memcmp(value->s.data, text, value->s.len) == 0;
+}
+
+/* The value of a column for rows that were written before it was added. */
+static int load_missing(struct op *op, struct table_def *table, const struct catalog_row *row, struct column_def *column)
+{
+    column->has_missing = !row->values[ATTRIBUTE_HAS_MISSING].null && row->values[ATTRIBUTE_HAS_MISSING].b;
+    if (!column->has_missing)
+        return 0;
+    const char *text = keep_text(op, &table->arena, &row->values[ATTRIBUTE_MISSING]);
+    if (!text)
+        return OP_FAILED;
+    return type_parse(op, column->type, (struct bytes){(const uint8_t *)text, strlen(text)}, &table->arena, &column->missing);
+}
+
+static int load_column(struct op *op, struct table_def *table, const struct catalog_row *row, struct catalog_row **defaults)
+{
+    struct column_def *column = &table->columns[table->column_count];
+
+    column->name = keep_text(op, &table->arena, &row->values[ATTRIBUTE_NAME]);
+    column->number = (int)row->values[ATTRIBUTE_NUMBER].i;
+    column->type.oid = (Oid)row->values[ATTRIBUTE_TYPE].i;
+    column->type.modifier = (int32_t)row->values[ATTRIBUTE_TYPMOD].i;
+    column->not_null = row->values[ATTRIBUTE_NOT_NULL].b;
+    column->generated = is_text(&row->values[ATTRIBUTE_GENERATED], "s");
+    if (!column->name)
+        return OP_FAILED;
+    if (!type_info(column->type.oid))
+        return op_fail(op, "XX001", "column \"%s\" of table \"%s\" has the unknown type %u", column->name, table->name,
+                       column->type.oid);
+    table->stored[table->stored_count] = (struct stored_column_def){-1, column->type.oid};
+    if (!row->values[ATTRIBUTE_DROPPED].b) {
+        table->stored[table->stored_count].column = table->column_count++;
+        if (load_missing(op, table, row, column) != 0)
+            return OP_FAILED;
+    }
+    table->stored_count++;
+    if (!*defaults || (*defaults)->values[ATTRDEF_NUMBER].i != column->number)
+        return 0;
+    column->default_sql = keep_text(op, &table->arena, &(*defaults)->values[ATTRDEF_TEXT]);
+    *defaults = (*defaults)->next;
+    return column->default_sql ? 0 : OP_FAILED;
+}
+
 static int load_columns(struct op *op, struct database *database, struct txn_session *txn, struct table_def *table)
 {
     struct datum prefix[] = {datum_int(table->oid)};
@@ -190,28 +236,16 @@ static int load_columns(struct op *op, struct database *database, struct txn_ses
     if (catalog__find(op, database, txn, SYSTEM_ATTRIBUTE, 0, prefix, 1, &rows) != 0 ||
         catalog__find(op, database, txn, SYSTEM_ATTRDEF, 0, prefix, 1, &defaults) != 0)
         return OP_FAILED;
-    table->columns = op_arena_alloc(op, &table->arena, sizeof *table->columns * (size_t)(count_rows(rows) + 1));
-    if (!table->columns)
+    size_t room = (size_t)count_rows(rows) + 1;
+    table->columns = op_arena_alloc(op, &table->arena, sizeof *table->columns * room);
+    table->stored = op_arena_alloc(op, &table->arena, sizeof *table->stored * room);
+    if (!table->columns || !table->stored)
         return OP_FAILED;
-    for (; rows; rows = rows->next) {
-        struct column_def *column = &table->columns[table->column_count++];
-        column->name = keep_text(op, &table->arena, &rows->values[ATTRIBUTE_NAME]);
-        column->number = (int)rows->values[ATTRIBUTE_NUMBER].i;
-        column->type.oid = (Oid)rows->values[ATTRIBUTE_TYPE].i;
-        column->type.modifier = (int32_t)rows->values[ATTRIBUTE_TYPMOD].i;
-        column->not_null = rows->values[ATTRIBUTE_NOT_NULL].b;
-        if (!column->name)
+    for (; rows; rows = rows->next)
+        if (load_column(op, table, rows, &defaults) != 0)
             return OP_FAILED;
-        if (!type_info(column->type.oid))
-            return op_fail(op, "XX001", "column \"%s\" of table \"%s\" has the unknown type %u", column->name, table->name,
-                           column->type.oid);
-        if (defaults && (int)defaults->values[ATTRDEF_NUMBER].i == column->number) {
-            column->default_sql = keep_text(op, &table->arena, &defaults->values[ATTRDEF_TEXT]);
-            if (!column->default_sql)
-                return OP_FAILED;
-            defaults = defaults->next;
-        }
-    }
+    if (table->stored_count == table->column_count)
+        table->stored = NULL;
     return 0;
 }
 
@@ -223,32 +257,91 @@ static int column_by_number(const struct table_def *table, long number)
     return -1;
 }
 
-/* "1 3" and "0 3": the columns and their flags (1 descending, 2 nulls first). */
+/* Expressions stand behind the columns: room for those of all indexes. */
+static int make_expression_room(struct op *op, struct table_def *table, const struct catalog_row *rows)
+{
+    size_t count = (size_t)table->column_count + 1;
+    for (; rows; rows = rows->next) {
+        if (!rows->values[INDEX_EXPRESSIONS].null)
+            count += KEY_COLUMNS_MAX;
+        count += !rows->values[INDEX_PREDICATE].null;
+    }
+    struct column_def *columns = op_arena_alloc(op, &table->arena, sizeof *columns * count);
+    if (!columns)
+        return OP_FAILED;
+    memcpy(columns, table->columns, sizeof *columns * (size_t)table->column_count);
+    table->columns = columns;
+    return 0;
+}
+
+/* "oid,modifier,length:text" */
+static int load_expression(struct op *op, struct table_def *table, const char **at, int *column)
+{
+    struct column_def *def = &table->columns[table->column_count + table->expression_count];
+    char *end;
+
+    def->type.oid = (Oid)strtoul(*at, &end, 10);
+    def->type.modifier = *end == ',' ? (int32_t)strtol(end + 1, &end, 10) : -1;
+    size_t len = *end == ',' ? strtoul(end + 1, &end, 10) : 0;
+    if (len == 0 || *end != ':' || strlen(end + 1) < len || !type_info(def->type.oid))
+        return op_fail(op, "XX001", "an index of table \"%s\" has a malformed expression", table->name);
+    def->name = "";
+    def->default_sql = arena_strndup(&table->arena, end + 1, len);
+    if (!def->default_sql)
+        return op_out_of_memory(op);
+    *at = end + 1 + len;
+    *column = table->column_count + table->expression_count++;
+    return 0;
+}
+
+static int load_predicate(struct op *op, struct table_def *table, const struct catalog_row *row, struct index_def *index)
+{
+    struct column_def *def = &table->columns[table->column_count + table->expression_count];
+
+    index->predicate = -1;
+    if (row->values[INDEX_PREDICATE].null)
+        return 0;
+    *def = (struct column_def){.name = "", .type = {TYPE_BOOL, -1}};
+    def->default_sql = keep_text(op, &table->arena, &row->values[INDEX_PREDICATE]);
+    index->predicate = table->column_count + table->expression_count++;
+    return def->default_sql ? 0 : OP_FAILED;
+}
+
+/* "1 3" and "0 3": the columns, 0 for expressions, and the flags of those of the key (1 descending, 2 nulls first). */
 static int load_index_columns(struct op *op, struct table_def *table, const struct catalog_row *row, struct index_def *index)
 {
     const char *keys = keep_text(op, &table->arena, &row->values[INDEX_KEY]);
     const char *options = keep_text(op, &table->arena, &row->values[INDEX_OPTION]);
+    const char *expressions = row->values[INDEX_EXPRESSIONS].null ? "" :
+        keep_text(op, &table->arena, &row->values[INDEX_EXPRESSIONS]);
+    int count = (int)row->values[INDEX_NATTS].i;
 
-    index->column_count = (int)row->values[INDEX_NATTS].i;
-    if (!keys || !options)
+    if (!keys || !options || !expressions)
         return OP_FAILED;
-    if (index->column_count < 1 || index->column_count > KEY_COLUMNS_MAX)
+    index->column_count = row->values[INDEX_KEY_COUNT].null ? count : (int)row->values[INDEX_KEY_COUNT].i;
+    if (index->column_count < 1 || count > KEY_COLUMNS_MAX || index->column_count > count)
         return op_fail(op, "XX001", "index \"%s\" has %d columns", index->name, index->column_count);
-    index->columns = op_arena_alloc(op, &table->arena, sizeof *index->columns * (size_t)index->column_count);
+    index->include_count = count - index->column_count;
+    index->columns = op_arena_alloc(op, &table->arena, sizeof *index->columns * (size_t)count);
     if (!index->columns)
         return OP_FAILED;
-    for (int i = 0; i < index->column_count; i++) {
+    for (int i = 0; i < count; i++) {
         char *end;
-        index->columns[i].column = column_by_number(table, strtol(keys, &end, 10));
+        long number = strtol(keys, &end, 10);
         keys = end;
+        index->columns[i].column = number ? column_by_number(table, number) : -1;
+        if (!number && load_expression(op, table, &expressions, &index->columns[i].column) != 0)
+            return OP_FAILED;
+        if (index->columns[i].column < 0)
+            return op_fail(op, "XX001", "index \"%s\" names a column that table \"%s\" does not have", index->name, table->name);
+        if (i >= index->column_count)
+            continue;
         long flags = strtol(options, &end, 10);
         options = end;
         index->columns[i].descending = flags & 1;
         index->columns[i].nulls_first = flags & 2;
-        if (index->columns[i].column < 0)
-            return op_fail(op, "XX001", "index \"%s\" names a column that table \"%s\" does not have", index->name, table->name);
     }
-    return 0;
+    return load_predicate(op, table, row, index);
 }
 
 static int load_index(struct op *op, struct database *database, struct txn_session *txn, struct table_def *table,
@@ -269,7 +362,8 @@ static int load_index(struct op *op, struct database *database, struct txn_sessi
     if (!index->name)
         return OP_FAILED;
     for (; constraints; constraints = constraints->next)
-        index->constraint |= constraints->values[CONSTRAINT_INDEX].i == index->oid;
+        index->constraint |= constraints->values[CONSTRAINT_INDEX].i == index->oid &&
+                             !is_text(&constraints->values[CONSTRAINT_TYPE], "f");
     return load_index_columns(op, table, row, index);
 }
 
@@ -282,7 +376,7 @@ static int load_indexes(struct op *op, struct database *database, struct txn_ses
         catalog__find(op, database, txn, SYSTEM_CONSTRAINT, CONSTRAINT_BY_TABLE, prefix, 1, &constraints) != 0)
         return OP_FAILED;
     table->indexes = op_arena_alloc(op, &table->arena, sizeof *table->indexes * (size_t)(count_rows(rows) + 1));
-    if (!table->indexes)
+    if (!table->indexes || make_expression_room(op, table, rows) != 0)
         return OP_FAILED;
     for (struct catalog_row *row = rows; row; row = row->next)
         table->has_primary |= row->values[INDEX_PRIMARY].b;
@@ -292,6 +386,32 @@ static int load_indexes(struct op *op, struct database *database, struct txn_ses
         if (load_index(op, database, txn, table, rows, constraints, index) != 0)
             return OP_FAILED;
         table->index_count++;
+    }
+    return 0;
+}
+
+/* CHECK constraints come in the order of their names. */
+static int load_checks(struct op *op, struct database *database, struct txn_session *txn, struct table_def *table)
+{
+    struct datum prefix[] = {datum_int(table->oid)};
+    struct catalog_row *row;
+
+    if (catalog__find(op, database, txn, SYSTEM_CONSTRAINT, CONSTRAINT_BY_TABLE, prefix, 1, &row) != 0)
+        return OP_FAILED;
+    table->checks = op_arena_alloc(op, &table->arena, sizeof *table->checks * (size_t)(count_rows(row) + 1));
+    if (!table->checks)
+        return OP_FAILED;
+    for (; row; row = row->next) {
+        struct check_def *check = &table->checks[table->check_count];
+        if (!is_text(&row->values[CONSTRAINT_TYPE], "c"))
+            continue;
+        check->oid = (Oid)row->values[CONSTRAINT_OID].i;
+        check->name = keep_text(op, &table->arena, &row->values[CONSTRAINT_NAME]);
+        check->sql = keep_text(op, &table->arena, &row->values[CONSTRAINT_TEXT]);
+        check->validated = row->values[CONSTRAINT_VALIDATED].b;
+        if (!check->name || !check->sql)
+            return OP_FAILED;
+        table->check_count++;
     }
     return 0;
 }
@@ -314,7 +434,8 @@ int catalog__load(struct op *op, struct database *database, struct txn_session *
     table->schema = "public";
     table->name = keep_text(op, &table->arena, &row->values[CLASS_NAME]);
     table->tree = (TreeId)row->values[CLASS_FILENODE].i;
-    if (!table->name || load_columns(op, database, txn, table) != 0 || load_indexes(op, database, txn, table) != 0) {
+    if (!table->name || load_columns(op, database, txn, table) != 0 || load_indexes(op, database, txn, table) != 0 ||
+        load_checks(op, database, txn, table) != 0) {
         catalog_release(table);
         return OP_FAILED;
     }

@@ -43,9 +43,9 @@ struct system_spec {
     const char *name;
     Oid oid;
     int column_count;
-    struct system_column columns[8];
+    struct system_column columns[20];
     int index_count;
-    struct system_index indexes[2];     /* the primary key first */
+    struct system_index indexes[3];     /* the primary key first */
 };
 
 static const struct system_spec specs[SYSTEM_TABLE_COUNT] = {
@@ -64,28 +64,33 @@ static const struct system_spec specs[SYSTEM_TABLE_COUNT] = {
             {"pg_class_relname_nsp_index", 2663, true, 2, {CLASS_NAME, CLASS_NAMESPACE}}}},
     [SYSTEM_ATTRIBUTE] = {"pg_attribute", 1249, ATTRIBUTE_COLUMNS,
         {{"attrelid", TYPE_OID}, {"attname", TYPE_TEXT}, {"atttypid", TYPE_OID}, {"attnum", TYPE_INT2}, {"atttypmod", TYPE_INT4},
-         {"attnotnull", TYPE_BOOL}, {"atthasdef", TYPE_BOOL}, {"attisdropped", TYPE_BOOL}},
+         {"attnotnull", TYPE_BOOL}, {"atthasdef", TYPE_BOOL}, {"attisdropped", TYPE_BOOL}, {"attgenerated", TYPE_TEXT},
+         {"atthasmissing", TYPE_BOOL}, {"attmissingval", TYPE_TEXT}},
         1, {{"pg_attribute_relid_attnum_index", 2659, true, 2, {ATTRIBUTE_RELID, ATTRIBUTE_NUMBER}}}},
     [SYSTEM_ATTRDEF] = {"pg_attrdef", 2604, ATTRDEF_COLUMNS,
         {{"oid", TYPE_OID}, {"adrelid", TYPE_OID}, {"adnum", TYPE_INT2}, {"adbin", TYPE_TEXT}},
         1, {{"pg_attrdef_adrelid_adnum_index", 2656, true, 2, {ATTRDEF_RELID, ATTRDEF_NUMBER}}}},
     [SYSTEM_INDEX] = {"pg_index", 2610, INDEX_COLUMNS,
         {{"indexrelid", TYPE_OID}, {"indrelid", TYPE_OID}, {"indnatts", TYPE_INT2}, {"indisunique", TYPE_BOOL},
-         {"indisprimary", TYPE_BOOL}, {"indkey", TYPE_TEXT}, {"indoption", TYPE_TEXT}},
+         {"indisprimary", TYPE_BOOL}, {"indkey", TYPE_TEXT}, {"indoption", TYPE_TEXT}, {"indnkeyatts", TYPE_INT2},
+         {"indexprs", TYPE_TEXT}, {"indpred", TYPE_TEXT}},
         2, {{"pg_index_indexrelid_index", 2679, true, 1, {INDEX_OID}},
             {"pg_index_indrelid_index", 2678, false, 1, {INDEX_RELID}}}},
     [SYSTEM_CONSTRAINT] = {"pg_constraint", 2606, CONSTRAINT_COLUMNS,
         {{"oid", TYPE_OID}, {"conname", TYPE_TEXT}, {"connamespace", TYPE_OID}, {"contype", TYPE_TEXT}, {"conrelid", TYPE_OID},
-         {"conindid", TYPE_OID}, {"conkey", TYPE_TEXT}},
-        2, {{"pg_constraint_oid_index", 2667, true, 1, {CONSTRAINT_OID}},
-            {"pg_constraint_conrelid_index", 2665, false, 1, {CONSTRAINT_RELID}}}},
+         {"conindid", TYPE_OID}, {"conkey", TYPE_TEXT}, {"condeferrable", TYPE_BOOL}, {"condeferred", TYPE_BOOL},
+         {"convalidated", TYPE_BOOL}, {"confrelid", TYPE_OID}, {"confkey", TYPE_TEXT}, {"confupdtype", TYPE_TEXT},
+         {"confdeltype", TYPE_TEXT}, {"confmatchtype", TYPE_TEXT}, {"confdelsetcols", TYPE_TEXT}, {"conbin", TYPE_TEXT}},
+        3, {{"pg_constraint_oid_index", 2667, true, 1, {CONSTRAINT_OID}},
+            {"pg_constraint_conrelid_contypid_conname_index", 2665, true, 2, {CONSTRAINT_RELID, CONSTRAINT_NAME}},
+            {"pg_constraint_confrelid_index", 2666, false, 1, {CONSTRAINT_FOREIGN_RELID}}}},
 };
 
 static int make_index(struct op *op, const struct system_index *spec, bool primary, struct table_def *table,
                       struct index_def *index)
 {
     *index = (struct index_def){.oid = spec->oid, .name = spec->name, .unique = spec->unique, .primary = primary,
-                                .column_count = spec->column_count};
+                                .column_count = spec->column_count, .predicate = -1};
     index->columns = op_arena_alloc(op, &table->arena, sizeof *index->columns * (size_t)spec->column_count);
     if (!index->columns)
         return OP_FAILED;

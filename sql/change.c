@@ -76,7 +76,8 @@ const char *change_key_text(struct op *op, const struct table_def *table, const 
     struct text text = {.op = op};
     append(&text, "Key (", 5);
     for (int i = 0; i < index->column_count; i++) {
-        const char *name = table->columns[index->columns[i].column].name;
+        const struct column_def *column = &table->columns[index->columns[i].column];
+        const char *name = index->columns[i].column < table->column_count ? column->name : column->default_sql;
         append(&text, ", ", i ? 2 : 0);
         append(&text, name, strlen(name));
     }
@@ -101,13 +102,20 @@ static int report_duplicate(struct op *op, const struct table_def *table, const 
     return OP_FAILED;
 }
 
-static int report_null(struct op *op, const struct table_def *table, const struct datum *values, int column)
+/* To be called before op_fail: printing may itself fail. */
+static struct text row_text(struct op *op, const struct table_def *table, const struct datum *values)
 {
     struct text text = {.op = op};
     for (int i = 0; i < table->column_count; i++) {
         append(&text, ", ", i ? 2 : 0);
         append_value(&text, table->columns[i].type, &values[i], 64);
     }
+    return text;
+}
+
+static int report_null(struct op *op, const struct table_def *table, const struct datum *values, int column)
+{
+    struct text text = row_text(op, table, values);
     op_fail(op, "23502", "null value in column \"%s\" of relation \"%s\" violates not-null constraint",
             table->columns[column].name, table->name);
     if (!text.failed)
@@ -116,12 +124,29 @@ static int report_null(struct op *op, const struct table_def *table, const struc
     return OP_FAILED;
 }
 
-int change_check(struct op *op, const struct table_def *table, const struct datum *values)
+static int report_check(struct op *op, const struct table_def *table, const struct datum *values, const struct check_def *check)
 {
+    struct text text = row_text(op, table, values);
+    op_fail(op, "23514", "new row for relation \"%s\" violates check constraint \"%s\"", table->name, check->name);
+    if (!text.failed)
+        op_detail(op, "Failing row contains (%s).", text.data ? text.data : "");
+    op_about(op, table->schema, table->name, NULL, check->name);
+    return OP_FAILED;
+}
+
+int change_check(struct op *op, struct change *change, struct datum *values)
+{
+    const struct table_def *table = change->table;
+    const struct check_def *failed = NULL;
+
+    if (change->exprs && row_exprs_generate(op, change->exprs, values) != 0)
+        return OP_FAILED;
     for (int i = 0; i < table->column_count; i++)
         if (table->columns[i].not_null && values[i].null)
             return report_null(op, table, values, i);
-    return 0;
+    if (table->check_count > 0 && change->exprs && row_exprs_check(op, change->exprs, values, &failed) != 0)
+        return OP_FAILED;
+    return failed ? report_check(op, table, values, failed) : 0;
 }
 
 /* ---- opening -------------------------------------------------------------------------------------- */
@@ -145,6 +170,19 @@ int change_open(struct op *op, struct arena *arena, struct txn_session *txn, con
     return 0;
 }
 
+int change_compile(struct op *op, struct session *session, struct arena *arena, struct table_def *table, struct change *change)
+{
+    size_t size = sizeof(struct datum) * (size_t)(catalog_value_count(table) + 1);
+
+    if (row_exprs_open(op, session, arena, table, &change->exprs) != 0)
+        return OP_FAILED;
+    if (table->expression_count == 0)
+        return 0;
+    change->old_all = op_arena_alloc(op, arena, size);
+    change->new_all = op_arena_alloc(op, arena, size);
+    return change->old_all && change->new_all ? 0 : OP_FAILED;
+}
+
 void change_close(struct change *change)
 {
     if (!change->table)
@@ -154,15 +192,12 @@ void change_close(struct change *change)
     key_free(&change->old_entry);
     key_free(&change->new_entry);
     row_buffer_free(&change->value);
+    row_buffer_free(&change->entry);
+    row_exprs_close(change->exprs);
     change->table = NULL;
 }
 
 /* ---- indexes -------------------------------------------------------------------------------------- */
-
-static struct bytes entry_value(const struct index_def *index, struct bytes primary_key)
-{
-    return index->unique ? primary_key : (struct bytes){(const uint8_t *)"", 0};
-}
 
 static int entry_missing(struct op *op, const struct change *change, const struct index_def *index)
 {
@@ -174,8 +209,10 @@ static int insert_entry(struct op *op, struct change *change, int i, const struc
 {
     const struct index_def *index = &change->table->indexes[i];
     struct txn_outcome outcome;
+    struct bytes value;
 
-    if (txn_insert(op, change->txn, change->trees[i], entry, entry_value(index, primary_key), &outcome) != 0)
+    if (row_encode_entry(op, change->table, index, values, primary_key, &change->entry, &value) != 0 ||
+        txn_insert(op, change->txn, change->trees[i], entry, value, &outcome) != 0)
         return OP_FAILED;
     if (outcome.result == TXN_WRITTEN)
         return 0;
@@ -206,27 +243,48 @@ static bool same(struct bytes a, struct bytes b)
     return a.len == b.len && memcmp(a.data, b.data, a.len) == 0;
 }
 
+/* The same key: what lies there may still change, the primary key of a unique index and INCLUDEd columns. */
+static int update_entry(struct op *op, struct change *change, int i, struct bytes entry, const struct datum *new_values,
+                        struct bytes old_key, struct bytes new_key, CommitTs seen)
+{
+    const struct index_def *index = &change->table->indexes[i];
+    struct txn_outcome outcome;
+    struct bytes value;
+
+    if (index->include_count == 0 && (!index->unique || same(old_key, new_key)))
+        return 0;
+    if (row_encode_entry(op, change->table, index, new_values, new_key, &change->entry, &value) != 0 ||
+        txn_update(op, change->txn, change->trees[i], entry, value, seen, &outcome) != 0)
+        return OP_FAILED;
+    return outcome.result == TXN_WRITTEN ? 0 : entry_missing(op, change, index);
+}
+
 /* Brings one index from the old to the new row. */
 static int move_entry(struct op *op, struct change *change, int i, struct bytes old_key, const struct datum *old_values,
                       struct bytes new_key, const struct datum *new_values, CommitTs seen)
 {
     const struct index_def *index = &change->table->indexes[i];
+    bool was = row_in_index(index, old_values), is = row_in_index(index, new_values);
     struct bytes old_entry, new_entry;
-    struct txn_outcome outcome;
 
-    if (encode_entry(op, change, i, old_values, old_key, &change->old_entry, &old_entry) != 0 ||
-        encode_entry(op, change, i, new_values, new_key, &change->new_entry, &new_entry) != 0)
+    if ((was && encode_entry(op, change, i, old_values, old_key, &change->old_entry, &old_entry) != 0) ||
+        (is && encode_entry(op, change, i, new_values, new_key, &change->new_entry, &new_entry) != 0))
         return OP_FAILED;
-    if (same(old_entry, new_entry)) {
-        if (!index->unique || same(old_key, new_key))
-            return 0;
-        if (txn_update(op, change->txn, change->trees[i], new_entry, new_key, seen, &outcome) != 0)
-            return OP_FAILED;
-        return outcome.result == TXN_WRITTEN ? 0 : entry_missing(op, change, index);
-    }
-    if (delete_entry(op, change, i, old_entry, seen) != 0)
+    if (was && is && same(old_entry, new_entry))
+        return update_entry(op, change, i, new_entry, new_values, old_key, new_key, seen);
+    if (was && delete_entry(op, change, i, old_entry, seen) != 0)
         return OP_FAILED;
-    return insert_entry(op, change, i, new_values, new_key, new_entry);
+    return is ? insert_entry(op, change, i, new_values, new_key, new_entry) : 0;
+}
+
+/* The row with the expressions that indexes ask for. */
+static int extend(struct op *op, struct change *change, const struct datum *values, struct datum *all, const struct datum **extended)
+{
+    *extended = values;
+    if (change->table->expression_count == 0)
+        return 0;
+    *extended = all;
+    return row_exprs_extend(op, change->exprs, values, all);
 }
 
 /* ---- rows ----------------------------------------------------------------------------------------- */
@@ -262,13 +320,16 @@ static int insert_record(struct op *op, struct change *change, struct bytes key,
 
 int change_insert(struct op *op, struct change *change, const struct datum *values)
 {
+    const struct table_def *table = change->table;
     struct bytes key, entry;
 
-    if (encode_new_key(op, change, values, &change->key, &key) != 0 || insert_record(op, change, key, values) != 0)
+    if (extend(op, change, values, change->new_all, &values) != 0 || encode_new_key(op, change, values, &change->key, &key) != 0 ||
+        insert_record(op, change, key, values) != 0)
         return OP_FAILED;
-    for (int i = change->table->has_primary; i < change->table->index_count; i++)
-        if (encode_entry(op, change, i, values, key, &change->new_entry, &entry) != 0 ||
-            insert_entry(op, change, i, values, key, entry) != 0)
+    for (int i = table->has_primary; i < table->index_count; i++)
+        if (row_in_index(&table->indexes[i], values) &&
+            (encode_entry(op, change, i, values, key, &change->new_entry, &entry) != 0 ||
+             insert_entry(op, change, i, values, key, entry) != 0))
             return OP_FAILED;
     return 0;
 }
@@ -276,15 +337,19 @@ int change_insert(struct op *op, struct change *change, const struct datum *valu
 int change_delete(struct op *op, struct change *change, struct bytes key, const struct datum *old_values, CommitTs seen,
                   struct txn_outcome *outcome)
 {
+    const struct table_def *table = change->table;
     struct bytes entry;
 
     if (txn_delete(op, change->txn, change->tree, key, (struct bytes){NULL, 0}, seen, outcome) != 0)
         return OP_FAILED;
     if (outcome->result != TXN_WRITTEN)
         return 0;
-    for (int i = change->table->has_primary; i < change->table->index_count; i++)
-        if (encode_entry(op, change, i, old_values, key, &change->old_entry, &entry) != 0 ||
-            delete_entry(op, change, i, entry, seen) != 0)
+    if (extend(op, change, old_values, change->old_all, &old_values) != 0)
+        return OP_FAILED;
+    for (int i = table->has_primary; i < table->index_count; i++)
+        if (row_in_index(&table->indexes[i], old_values) &&
+            (encode_entry(op, change, i, old_values, key, &change->old_entry, &entry) != 0 ||
+             delete_entry(op, change, i, entry, seen) != 0))
             return OP_FAILED;
     return 0;
 }
@@ -317,6 +382,9 @@ int change_update(struct op *op, struct change *change, struct bytes key, const 
     if (outcome->result != TXN_WRITTEN)
         return 0;
     bool moved = !same(key, new_key);
+    if (extend(op, change, old_values, change->old_all, &old_values) != 0 ||
+        extend(op, change, new_values, change->new_all, &new_values) != 0)
+        return OP_FAILED;
     for (int i = change->table->has_primary; i < change->table->index_count; i++)
         if ((moved || !touched || touched[i]) &&
             move_entry(op, change, i, key, old_values, new_key, new_values, seen) != 0)

@@ -7,6 +7,7 @@
 #define ISOLDE_SQL_CHANGE_H
 
 #include "sql/row.h"
+#include "sql/row_expr.h"
 #include "txn/txn.h"
 
 enum { CHANGE_KEY_BYTES = 160 };
@@ -18,17 +19,22 @@ struct change {
     struct btree *tree;
     struct btree **trees;               /* one per index of the table */
     struct key_builder key, new_key, old_entry, new_entry;
-    struct row_buffer value;
+    struct row_buffer value, entry;
+    struct row_exprs *exprs;            /* NULL: the table has none, or is one of the catalog's */
+    struct datum *old_all, *new_all;    /* rows with the expressions of indexes */
     uint8_t key_bytes[4][CHANGE_KEY_BYTES];
 };
 
 /* Memory for `trees` comes from the arena; change_close frees the rest. */
 int change_open(struct op *op, struct arena *arena, struct txn_session *txn, const struct table_def *table, struct change *change)
     MUST_CHECK;
+/* Generated columns, CHECK constraints and expressions of indexes; for tables of users, once, before rows are changed. */
+int change_compile(struct op *op, struct session *session, struct arena *arena, struct table_def *table, struct change *change)
+    MUST_CHECK;
 void change_close(struct change *change);
 
-/* NOT NULL: 23502. */
-int change_check(struct op *op, const struct table_def *table, const struct datum *values) MUST_CHECK;
+/* Computes generated columns, then NOT NULL: 23502, CHECK: 23514. */
+int change_check(struct op *op, struct change *change, struct datum *values) MUST_CHECK;
 /* 23505 when a key is taken. */
 int change_insert(struct op *op, struct change *change, const struct datum *values) MUST_CHECK;
 /* The row with this clustered key goes from the old to the new values.  touched: which indexes have changed columns (NULL: look at all).

@@ -179,7 +179,7 @@ static int insert_record(struct op *op, struct copy *copy)
         else
             value->null = false;
     }
-    if (change_check(op, copy->table, copy->values) != 0 || change_insert(op, &copy->change, copy->values) != 0)
+    if (change_check(op, &copy->change, copy->values) != 0 || change_insert(op, &copy->change, copy->values) != 0)
         return at_line(op, copy);
     copy->prepared->rows++;
     return 0;
@@ -323,6 +323,11 @@ static int add_column(struct op *op, struct copy *copy, int index)
     for (int i = 0; i < copy->column_count; i++)
         if (copy->columns[i].index == index)
             return op_fail(op, "42701", "column \"%s\" specified more than once", column->name);
+    if (column->generated) {
+        op_fail(op, "42P10", "column \"%s\" is a generated column", column->name);
+        op_detail(op, "Generated columns cannot be used in COPY.");
+        return OP_FAILED;
+    }
     copy->columns[copy->column_count++] = (struct copy_column){.name = column->name, .type = column->type, .index = index};
     return 0;
 }
@@ -337,7 +342,7 @@ static int choose_columns(struct op *op, struct copy *copy, const struct ast_wor
     if (!copy->columns || !copy->fields || !copy->values)
         return OP_FAILED;
     for (int i = 0; !words && i < table->column_count; i++)
-        if (add_column(op, copy, i) != 0)
+        if (!table->columns[i].generated && add_column(op, copy, i) != 0)
             return OP_FAILED;
     for (; words; words = words->next) {
         int i = 0;
@@ -365,9 +370,9 @@ static int compile_defaults(struct op *op, struct copy *copy)
         bool given = false;
         for (int k = 0; k < copy->column_count; k++)
             given |= copy->columns[k].index == i;
-        if (given || !column->default_sql)
+        if (given || !column->default_sql || column->generated)
             continue;
-        if (bind_expression(op, session, &copy->arena, column->default_sql, NULL, column->type, &expr) != 0 ||
+        if (bind_expression(op, session, &copy->arena, column->default_sql, column->type, &expr) != 0 ||
             program_compile(op, &copy->arena, expr, NULL, &copy->defaults[i]) != 0)
             return OP_FAILED;
     }
@@ -388,5 +393,6 @@ int copy__open_in(struct op *op, struct copy *copy)
         return op_fail_at(op, statement->table->position, "42P01", "relation \"%s\" does not exist", statement->table->name);
     if (choose_columns(op, copy, statement->columns) != 0 || compile_defaults(op, copy) != 0)
         return OP_FAILED;
-    return change_open(op, &copy->arena, session->txn, copy->table, &copy->change);
+    return change_open(op, &copy->arena, session->txn, copy->table, &copy->change) != 0
+               ? OP_FAILED : change_compile(op, session, &copy->arena, copy->table, &copy->change);
 }

@@ -84,7 +84,7 @@ static int write_row(struct op *op, struct copy *copy, int row)
         struct datum value;
         if (i > 0 && put(op, copy, copy->options.delimiter) != 0)
             return OP_FAILED;
-        vector_get(&copy->batch->vectors[i], row, &value);
+        vector_get(&copy->batch->vectors[copy->columns[i].index], row, &value);
         if (write_value(op, copy, &copy->columns[i], &value) != 0)
             return OP_FAILED;
     }
@@ -137,17 +137,25 @@ int copy__produce(struct op *op, struct copy *copy)
 
 /* ---- opening -------------------------------------------------------------------------------------- */
 
+static bool is_generated(const struct query *query, const struct expr *expr)
+{
+    return expr->kind == EXPR_COLUMN && expr->level == 0 && query->ranges[expr->range].kind == RANGE_TABLE &&
+           query->ranges[expr->range].table->columns[expr->column].generated;
+}
+
+/* A table without a list of columns: all but what is generated, which COPY FROM would not take. */
 static int choose_columns(struct op *op, struct copy *copy)
 {
     const struct query *query = copy->prepared->query;
+    bool whole = copy->prepared->statement->copy->table && !copy->prepared->statement->copy->columns;
 
     copy->columns = op_arena_alloc(op, &copy->arena, sizeof *copy->columns * (size_t)(query->target_count + 1));
     if (!copy->columns)
         return OP_FAILED;
     for (int i = 0; i < query->target_count; i++)
-        if (!query->targets[i].hidden)
+        if (!query->targets[i].hidden && !(whole && is_generated(query, query->targets[i].expr)))
             copy->columns[copy->column_count++] =
-                (struct copy_column){.name = query->targets[i].name, .type = query->targets[i].expr->type};
+                (struct copy_column){.name = query->targets[i].name, .type = query->targets[i].expr->type, .index = i};
     return 0;
 }
 

@@ -36,13 +36,15 @@ struct source {
 
 struct builder {
     struct session *session;
-    const struct table_def *table;
+    struct table_def *table;
     const struct index_def *index;
     struct btree *tree;
     struct row_reader *reader;
     struct vector *vectors;         /* one row each, for the columns of the index */
-    int *wanted, wanted_count;      /* each column once, however often the index has it */
-    struct datum *values;           /* one per column of the table; those of the index are filled */
+    int *wanted, wanted_count;      /* each column once, however often the index has it; with expressions: all columns */
+    struct datum *values;           /* one per column of the table; those of the index are filled; behind them expressions */
+    struct row_exprs *exprs;        /* NULL: the index has plain columns only */
+    struct row_buffer entry;
     struct key_builder key;
     uint8_t key_bytes[256];
     struct arena texts;             /* decoded values, until the end of a leaf */
@@ -91,22 +93,38 @@ static int make_room(struct op *op, struct builder *builder, size_t more)
     return 0;
 }
 
-/* Entries hold offsets until they are sorted, because the memory moves as it grows. */
-static int gather(void *arg, struct op *op, const struct txn_row *row, bool *stop)
+/* The index's record for a row; *in: whether it has one. */
+static int make_entry(struct op *op, struct builder *builder, const struct txn_row *row, struct bytes *key, struct bytes *value, bool *in)
 {
-    struct builder *builder = arg;
     const struct index_def *index = builder->index;
-    struct bytes key, value = {(const uint8_t *)"", 0};
 
     if (row_decode(op, builder->reader, row->key, row->value, &builder->texts, builder->vectors, 0) != 0)
         return OP_FAILED;
     for (int i = 0; i < builder->wanted_count; i++)
         vector_get(&builder->vectors[i], 0, &builder->values[builder->wanted[i]]);
-    if (row_encode_key(op, builder->table, index, builder->values, row->key, 0, &builder->key) != 0 ||
-        key_finish(op, &builder->key, &key) != 0)
+    if (builder->exprs && row_exprs_extend(op, builder->exprs, builder->values, builder->values) != 0)
         return OP_FAILED;
-    if (index->unique)
-        value = row->key;
+    *in = row_in_index(index, builder->values);
+    if (!*in)
+        return 0;
+    if (row_encode_key(op, builder->table, index, builder->values, row->key, 0, &builder->key) != 0 ||
+        key_finish(op, &builder->key, key) != 0)
+        return OP_FAILED;
+    return row_encode_entry(op, builder->table, index, builder->values, row->key, &builder->entry, value);
+}
+
+/* Entries hold offsets until they are sorted, because the memory moves as it grows. */
+static int gather(void *arg, struct op *op, const struct txn_row *row, bool *stop)
+{
+    struct builder *builder = arg;
+    struct arena_mark mark = arena_mark(&op->arena);
+    struct bytes key, value;
+    bool in;
+
+    if (make_entry(op, builder, row, &key, &value, &in) != 0)
+        return OP_FAILED;
+    if (!in)
+        return 0;
     size_t size = ENTRY_HEAD_BYTES + key.len + value.len;
     if (make_room(op, builder, size) != 0)
         return OP_FAILED;
@@ -118,6 +136,7 @@ static int gather(void *arg, struct op *op, const struct txn_row *row, bool *sto
     builder->entry_count++;
     builder->data_len += size;
     *stop = builder->data_len >= builder->limit;
+    arena_release(&op->arena, mark);
     return 0;
 }
 
@@ -215,15 +234,17 @@ static int fetch_row(void *arg, struct op *op, const struct txn_row *row, bool *
         return OP_FAILED;
     for (int i = 0; i < builder->wanted_count; i++)
         vector_get(&builder->vectors[i], 0, &builder->values[builder->wanted[i]]);
-    return 0;
+    return builder->exprs ? row_exprs_extend(op, builder->exprs, builder->values, builder->values) : 0;
 }
 
-static int report_duplicate(struct op *op, struct builder *builder, struct bytes primary_key)
+static int report_duplicate(struct op *op, struct builder *builder, struct bytes entry_key, struct bytes entry_value)
 {
     struct btree *tree;
+    struct bytes primary_key;
     bool found;
 
-    if (btree_open(op, builder->session->database->store, builder->table->tree, &tree) != 0 ||
+    if (row_primary_key(op, builder->table, builder->index, entry_key, entry_value, &op->arena, &primary_key) != 0 ||
+        btree_open(op, builder->session->database->store, builder->table->tree, &tree) != 0 ||
         txn_get(op, builder->session->txn, tree, primary_key, fetch_row, builder, &found) != 0)
         return OP_FAILED;
     const char *key = found ? change_key_text(op, builder->table, builder->index, builder->values) : NULL;
@@ -242,7 +263,7 @@ static int load(struct op *op, struct builder *builder, const uint8_t *at)
     if (added)
         return 0;
     if (builder->index->unique)
-        return report_duplicate(op, builder, entry_value(at));
+        return report_duplicate(op, builder, entry_key(at), entry_value(at));
     return op_fail(op, "XX002", "table \"%s\" has two rows with one key", builder->table->name);
 }
 
@@ -320,38 +341,52 @@ static int scan_table(struct op *op, struct builder *builder)
     return result;
 }
 
+static bool has_expressions(const struct table_def *table, const struct index_def *index)
+{
+    bool found = index->predicate >= 0;
+    for (int i = 0; i < index->column_count; i++)
+        found |= index->columns[i].column >= table->column_count;
+    return found;
+}
+
+static int want(struct op *op, struct builder *builder, int column)
+{
+    struct vector *vector = &builder->vectors[builder->wanted_count];
+
+    for (int k = 0; k < builder->wanted_count; k++)
+        if (builder->wanted[k] == column)
+            return 0;
+    builder->wanted[builder->wanted_count++] = column;
+    vector->form = type_form(builder->table->columns[column].type.oid);
+    vector->has_nulls = true;
+    vector->nulls = op_calloc(op, 1);
+    vector->data = op_calloc(op, sizeof(struct bytes));
+    return vector->nulls && vector->data ? 0 : OP_FAILED;
+}
+
 static int prepare(struct op *op, struct builder *builder)
 {
     const struct index_def *index = builder->index;
-    size_t columns = (size_t)index->column_count;
+    struct table_def *table = builder->table;
+    bool all = has_expressions(table, index);
+    size_t columns = (size_t)catalog_value_count(table) + 1;
 
     builder->wanted = op_calloc(op, sizeof *builder->wanted * columns);
     builder->vectors = op_calloc(op, sizeof *builder->vectors * columns);
-    builder->values = op_calloc(op, sizeof *builder->values * (size_t)builder->table->column_count);
+    builder->values = op_calloc(op, sizeof *builder->values * columns);
     if (!builder->wanted || !builder->vectors || !builder->values)
         return OP_FAILED;
-    for (int i = 0; i < index->column_count; i++) {
-        struct vector *vector = &builder->vectors[builder->wanted_count];
-        int column = index->columns[i].column;
-        bool seen = false;
-        for (int k = 0; k < builder->wanted_count; k++)
-            seen |= builder->wanted[k] == column;
-        if (seen)
-            continue;
-        builder->wanted[builder->wanted_count++] = column;
-        vector->form = type_form(builder->table->columns[column].type.oid);
-        vector->has_nulls = true;
-        vector->nulls = op_calloc(op, 1);
-        vector->data = op_calloc(op, sizeof(struct bytes));
-        if (!vector->nulls || !vector->data)
+    for (int i = 0; i < (all ? table->column_count : index->column_count + index->include_count); i++)
+        if (want(op, builder, all ? i : index->columns[i].column) != 0)
             return OP_FAILED;
-    }
-    if (row_reader_make(op, &op->arena, builder->table, NULL, builder->wanted, builder->wanted_count, &builder->reader) != 0)
+    if (all && row_exprs_open(op, builder->session, &op->arena, table, &builder->exprs) != 0)
+        return OP_FAILED;
+    if (row_reader_make(op, &op->arena, table, NULL, builder->wanted, builder->wanted_count, &builder->reader) != 0)
         return OP_FAILED;
     return btree_open(op, builder->session->database->store, index->tree, &builder->tree);
 }
 
-int ddl__build_index(struct op *op, struct session *session, const struct table_def *table, const struct index_def *index)
+int ddl__build_index(struct op *op, struct session *session, struct table_def *table, const struct index_def *index)
 {
     struct builder builder = {.session = session, .table = table, .index = index};
     uint64_t work_mem = session->plan_options.work_mem;
@@ -372,6 +407,8 @@ int ddl__build_index(struct op *op, struct session *session, const struct table_
     mem_free(builder.entries);
     mem_free(builder.data);
     key_free(&builder.key);
+    row_buffer_free(&builder.entry);
+    row_exprs_close(builder.exprs);
     arena_free(&builder.texts);
     return result;
 }

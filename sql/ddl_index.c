@@ -11,70 +11,106 @@
 
 #include "sql/ddl_int.h"
 
-static int plan_columns(struct op *op, const struct table_def *table, const struct ast_create_index *statement,
-                        struct ddl_index *index)
+static int find_column(struct op *op, const struct table_def *table, const char *name, int *column)
 {
-    for (const struct ast_index_column *word = statement->columns; word; word = word->next) {
-        int column = 0;
-        while (column < table->column_count && strcmp(table->columns[column].name, word->name) != 0)
-            column++;
-        if (column == table->column_count)
-            return op_fail(op, "42703", "column \"%s\" does not exist", word->name);
-        if (index->column_count == KEY_COLUMNS_MAX)
-            return op_fail(op, "54011", "cannot use more than %d columns in an index", KEY_COLUMNS_MAX);
-        index->columns[index->column_count++] =
-            (struct index_column){.column = column, .descending = word->descending, .nulls_first = word->nulls_first};
+    for (*column = 0; *column < table->column_count; ++*column)
+        if (strcmp(table->columns[*column].name, name) == 0)
+            return 0;
+    return op_fail(op, "42703", "column \"%s\" does not exist", name);
+}
+
+static int plan_column(struct op *op, struct session *session, struct table_def *table, const struct ast_index_column *word,
+                       struct ddl_index *index)
+{
+    struct index_column column = {.column = -1, .descending = word->descending, .nulls_first = word->nulls_first};
+    int at = index->column_count;
+    struct expr *expr;
+
+    if (word->name && find_column(op, table, word->name, &column.column) != 0)
+        return OP_FAILED;
+    if (at == KEY_COLUMNS_MAX)
+        return op_fail(op, "54011", "cannot use more than %d columns in an index", KEY_COLUMNS_MAX);
+    if (!word->name) {
+        if (bind_table_expression(op, session, &op->arena, NULL, word->expr, table, BIND_INDEX, (struct sql_type){0, -1}, &expr) != 0)
+            return OP_FAILED;
+        index->expressions[at] = word->sql;
+        index->types[at] = expr->type;
     }
+    index->columns[at] = column;
+    index->column_count++;
     return 0;
 }
 
-/* t_a_b_idx; a column that comes twice is named a and a1, as PostgreSQL does. */
-static int choose_name(struct op *op, struct session *session, const struct table_def *table, struct ddl_index *index)
+static int plan_columns(struct op *op, struct session *session, struct table_def *table, const struct ast_create_index *statement,
+                        struct ddl_index *index)
 {
+    struct expr *expr;
+
+    for (const struct ast_index_column *word = statement->columns; word; word = word->next)
+        if (plan_column(op, session, table, word, index) != 0)
+            return OP_FAILED;
+    for (const struct ast_word *word = statement->include; word; word = word->next) {
+        int at = index->column_count + index->include_count;
+        if (at == KEY_COLUMNS_MAX)
+            return op_fail(op, "54011", "cannot use more than %d columns in an index", KEY_COLUMNS_MAX);
+        index->columns[at] = (struct index_column){0};
+        if (find_column(op, table, word->text, &index->columns[at].column) != 0)
+            return OP_FAILED;
+        index->include_count++;
+    }
+    if (statement->where && bind_table_expression(op, session, &op->arena, NULL, statement->where, table, BIND_PREDICATE,
+                                                  (struct sql_type){TYPE_BOOL, -1}, &expr) != 0)
+        return OP_FAILED;
+    index->predicate = statement->where_sql;
+    return 0;
+}
+
+/* t_a_b_idx; a name that comes twice is a and a1, as in PostgreSQL; an expression is called after its function. */
+static int choose_name(struct op *op, struct session *session, const struct table_def *table, const struct ast_create_index *statement,
+                       struct ddl_index *index)
+{
+    int count = index->column_count + index->include_count;
+    const struct ast_index_column *word = statement->columns;
     const char *names[KEY_COLUMNS_MAX];
 
-    for (int i = 0; i < index->column_count; i++) {
-        const char *name = table->columns[index->columns[i].column].name;
-        int same = 0;
-        for (int k = 0; k < i; k++)
-            same += index->columns[k].column == index->columns[i].column;
-        names[i] = same ? arena_printf(&op->arena, "%s%d", name, same) : name;
-        if (!names[i])
-            return op_out_of_memory(op);
+    for (int i = 0; i < count; i++) {
+        int column = index->columns[i].column;
+        const char *name = column >= 0 ? table->columns[column].name : word->label, *unique = name;
+        for (int pass = 1, k = 0; k < i; k++)
+            if (strcmp(names[k], unique) == 0) {
+                unique = arena_printf(&op->arena, "%s%d", name, pass++);
+                if (!unique)
+                    return op_out_of_memory(op);
+                k = -1;
+            }
+        names[i] = unique;
+        word = word ? word->next : NULL;
     }
-    const char *joined = ddl__join_names(op, names, index->column_count);
+    const char *joined = ddl__join_names(op, names, count);
     return joined ? ddl__choose_name(op, session, table->name, joined, "idx", NULL, 0, &index->name) : OP_FAILED;
 }
 
-/* X1 */
-static int check_snapshot(struct op *op, struct session *session, const struct table_def *table)
+static int make(struct op *op, struct session *session, struct table_def **table, const struct ddl_index *plan)
 {
-    if (session->level < TXN_REPEATABLE_READ || txn_read_ts(session->txn) >= txn_visible_ts(session->database->manager))
-        return 0;
-    op_fail(op, "40001", "could not serialize access due to concurrent update");
-    op_detail(op, "Rows of table \"%s\" may have been committed after this transaction's snapshot was taken; the new index needs them.",
-              table->name);
-    op_hint(op, "Create the index at isolation level READ COMMITTED, or in the transaction's first statement.");
-    return OP_FAILED;
+    TreeId tree;
+    Oid oid = 0;
+
+    if (ddl__new_oid(op, session, &oid) != 0 || catalog__touch(op, session, (*table)->oid) != 0 ||
+        catalog__touch(op, session, oid) != 0 || txn_create_tree(op, session->txn, &tree) != 0 ||
+        ddl__insert_index(op, session, *table, plan, oid, tree) != 0 || ddl__reload(op, session, (*table)->oid, table) != 0)
+        return OP_FAILED;
+    for (int i = 0; i < (*table)->index_count; i++)
+        if ((*table)->indexes[i].oid == oid)
+            return ddl__build_index(op, session, *table, &(*table)->indexes[i]);
+    return op_fail(op, "XX001", "index \"%s\" has vanished from the catalog", plan->name);
 }
 
-static int make(struct op *op, struct session *session, const struct table_def *table, const struct ddl_index *plan)
+int ddl__make_index(struct op *op, struct session *session, struct table_def **table, const struct ddl_index *index)
 {
-    struct index_def def = {.name = plan->name, .unique = plan->unique, .column_count = plan->column_count,
-                            .columns = (struct index_column *)plan->columns};
-    int *numbers = op_calloc(op, sizeof *numbers * (size_t)(table->column_count + 1));
-
-    if (!numbers || ddl__new_oid(op, session, &def.oid) != 0 || catalog__touch(op, session, table->oid) != 0 ||
-        catalog__touch(op, session, def.oid) != 0 || txn_create_tree(op, session->txn, &def.tree) != 0)
-        return OP_FAILED;
-    for (int i = 0; i < table->column_count; i++)
-        numbers[i] = table->columns[i].number;
-    if (ddl__insert_index(op, session, table->oid, numbers, plan, def.oid, def.tree) != 0)
-        return OP_FAILED;
-    return ddl__build_index(op, session, table, &def);
+    return ddl__check_snapshot(op, session, *table) != 0 ? OP_FAILED : make(op, session, table, index);
 }
 
-static int create(struct op *op, struct session *session, const struct ast_create_index *statement, const struct table_def *table)
+static int create(struct op *op, struct session *session, const struct ast_create_index *statement, struct table_def **table)
 {
     struct ddl_index index = {.name = statement->name, .unique = statement->unique};
     bool exists = false;
@@ -87,10 +123,10 @@ static int create(struct op *op, struct session *session, const struct ast_creat
     }
     if (exists)
         return op_fail(op, "42P07", "relation \"%s\" already exists", index.name);
-    if (plan_columns(op, table, statement, &index) != 0 ||
-        (!index.name && choose_name(op, session, table, &index) != 0) || check_snapshot(op, session, table) != 0)
+    if (plan_columns(op, session, *table, statement, &index) != 0 ||
+        (!index.name && choose_name(op, session, *table, statement, &index) != 0))
         return OP_FAILED;
-    return make(op, session, table, &index);
+    return ddl__make_index(op, session, table, &index);
 }
 
 int ddl_create_index(struct op *op, struct session *session, const struct ast_create_index *statement)
@@ -101,7 +137,7 @@ int ddl_create_index(struct op *op, struct session *session, const struct ast_cr
         return OP_FAILED;
     if (!table)
         return op_fail(op, "42P01", "relation \"%s\" does not exist", statement->table->name);
-    int result = create(op, session, statement, table);
+    int result = create(op, session, statement, &table);
     catalog_release(table);
     return result;
 }
@@ -112,8 +148,8 @@ int ddl_create_index(struct op *op, struct session *session, const struct ast_cr
  * The table of an index, locked against everybody; *table is NULL when there is no such index.  A snapshot that is kept goes on
  * showing an index that was dropped after it, so the same one found missing a second time is gone.
  */
-static int lock_owner(struct op *op, struct session *session, const struct ast_name *name, struct table_def **table,
-                      const struct index_def **index)
+int ddl__lock_index(struct op *op, struct session *session, const struct ast_name *name, struct table_def **table,
+                    const struct index_def **index)
 {
     Oid missing = TYPE_INVALID;
 
@@ -160,10 +196,15 @@ static int drop(struct op *op, struct session *session, const struct table_def *
         op_hint(op, "You can drop constraint %s on table %s instead.", index->name, table->name);
         return OP_FAILED;
     }
-    if (catalog__touch(op, session, table->oid) != 0 || ddl__delete_rows(op, session, SYSTEM_INDEX, 0, index->oid) != 0 ||
+    return catalog__touch(op, session, table->oid) != 0 ? OP_FAILED : ddl__drop_index(op, session, index);
+}
+
+int ddl__drop_index(struct op *op, struct session *session, const struct index_def *index)
+{
+    if (ddl__delete_rows(op, session, SYSTEM_INDEX, 0, index->oid) != 0 ||
         ddl__delete_rows(op, session, SYSTEM_CLASS, 0, index->oid) != 0)
         return OP_FAILED;
-    return txn_drop_tree(op, session->txn, index->tree);
+    return index->primary ? 0 : txn_drop_tree(op, session->txn, index->tree);
 }
 
 int ddl_drop_index(struct op *op, struct session *session, const struct ast_drop *statement)
@@ -173,7 +214,7 @@ int ddl_drop_index(struct op *op, struct session *session, const struct ast_drop
         const struct index_def *index = NULL;
         int result = 0;
 
-        if (lock_owner(op, session, name, &table, &index) != 0)
+        if (ddl__lock_index(op, session, name, &table, &index) != 0)
             return OP_FAILED;
         if (table)
             result = drop(op, session, table, index);

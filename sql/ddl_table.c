@@ -9,92 +9,86 @@
 #include "sql/ddl_int.h"
 
 struct table_plan {
-    Oid oid;
     const struct ast_create_table *statement;
-    int column_count;
-    struct column_def *columns;
-    int *numbers;                   /* attribute numbers, for index rows */
+    struct table_def def;           /* name and columns: what constraints are bound over */
     int key_count;
     struct ddl_index *keys;         /* the primary key first */
-    const char **key_names;
+    int check_count;
+    struct ddl_constraint *checks;
+    const char **names;             /* of keys, then of checks */
 };
 
 static int find_column(const struct table_plan *plan, const char *name)
 {
-    for (int i = 0; i < plan->column_count; i++)
-        if (strcmp(plan->columns[i].name, name) == 0)
+    for (int i = 0; i < plan->def.column_count; i++)
+        if (strcmp(plan->def.columns[i].name, name) == 0)
             return i;
     return -1;
 }
 
-static int plan_columns(struct op *op, struct session *session, struct table_plan *plan)
+static int plan_columns(struct op *op, struct table_plan *plan)
 {
     int count = 0;
     for (const struct ast_column *column = plan->statement->columns; column; column = column->next)
         count++;
     if (count > COLUMNS_MAX)
         return op_fail(op, "54011", "tables can have at most %d columns", COLUMNS_MAX);
-    plan->columns = op_calloc(op, sizeof *plan->columns * (size_t)(count + 1));
-    plan->numbers = op_calloc(op, sizeof *plan->numbers * (size_t)(count + 1));
-    if (!plan->columns || !plan->numbers)
+    plan->def.name = plan->statement->table->name;
+    plan->def.schema = "public";
+    plan->def.columns = op_calloc(op, sizeof *plan->def.columns * (size_t)(count + 1));
+    if (!plan->def.columns)
         return OP_FAILED;
     for (const struct ast_column *column = plan->statement->columns; column; column = column->next) {
-        struct column_def def = {.name = column->name, .number = plan->column_count + 1, .not_null = column->not_null};
+        struct column_def def = {.name = column->name, .number = plan->def.column_count + 1, .not_null = column->not_null,
+                                 .default_sql = column->default_sql, .generated = column->generated};
         if (find_column(plan, column->name) >= 0)
             return op_fail(op, "42701", "column \"%s\" specified more than once", column->name);
         if (bind_type(op, column->type, &def.type) != 0)
             return OP_FAILED;
-        if (column->default_value) {
-            struct expr *bound;
-            if (bind_default(op, session, &op->arena, column->default_value, column->name, def.type, &bound) != 0)
-                return OP_FAILED;
-            def.default_sql = column->default_sql;
-        }
-        plan->numbers[plan->column_count] = def.number;
-        plan->columns[plan->column_count++] = def;
+        plan->def.columns[plan->def.column_count++] = def;
     }
     return 0;
 }
 
-static int plan_key_columns(struct op *op, struct table_plan *plan, const struct ast_key *key, struct ddl_index *index)
+/* Defaults, and what generated columns are computed from: those may use all other columns. */
+static int check_defaults(struct op *op, struct session *session, struct table_plan *plan)
 {
-    const char *what = key->primary ? "primary key" : "unique";
-    for (const struct ast_word *word = key->columns; word; word = word->next) {
-        int column = find_column(plan, word->text);
-        if (column < 0)
-            return op_fail_at(op, key->position, "42703", "column \"%s\" named in key does not exist", word->text);
-        for (int i = 0; i < index->column_count; i++)
-            if (index->columns[i].column == column)
-                return op_fail_at(op, key->position, "42701", "column \"%s\" appears twice in %s constraint", word->text, what);
-        if (index->column_count == KEY_COLUMNS_MAX)
-            return op_fail(op, "54011", "cannot use more than %d columns in an index", KEY_COLUMNS_MAX);
-        index->columns[index->column_count++] = (struct index_column){.column = column};
-        if (key->primary)
-            plan->columns[column].not_null = true;
+    int i = 0;
+    for (const struct ast_column *column = plan->statement->columns; column; column = column->next, i++) {
+        struct expr *bound;
+        struct sql_type type = plan->def.columns[i].type;
+        if (!column->default_value)
+            continue;
+        if (column->generated ? bind_table_expression(op, session, &op->arena, NULL, column->default_value, &plan->def, BIND_GENERATED,
+                                                      type, &bound) != 0
+                              : bind_default(op, session, &op->arena, column->default_value, column->name, type, &bound) != 0)
+            return OP_FAILED;
     }
     return 0;
 }
 
 static bool same_columns(const struct ddl_index *a, const struct ddl_index *b)
 {
-    if (a->column_count != b->column_count)
+    if (a->column_count != b->column_count || a->include_count != b->include_count)
         return false;
-    for (int i = 0; i < a->column_count; i++)
+    for (int i = 0; i < a->column_count + a->include_count; i++)
         if (a->columns[i].column != b->columns[i].column)
             return false;
     return true;
 }
 
 /* Adds a key, unless one over the same columns is there: then at most its name is taken. */
-static int plan_key(struct op *op, struct table_plan *plan, const struct ast_key *key)
+static int plan_key(struct op *op, struct table_plan *plan, const struct ast_constraint *key)
 {
-    struct ddl_index index = {.name = key->name, .unique = true, .primary = key->primary, .constraint = true};
+    struct ddl_index index;
 
-    if (key->primary && plan->key_count > 0 && plan->keys[0].primary)
+    if (key->kind == AST_PRIMARY_KEY && plan->key_count > 0 && plan->keys[0].primary)
         return op_fail_at(op, key->position, "42P16", "multiple primary keys for table \"%s\" are not allowed",
                           plan->statement->table->name);
-    if (plan_key_columns(op, plan, key, &index) != 0)
+    if (ddl__plan_key(op, &plan->def, key, &index) != 0)
         return OP_FAILED;
+    for (int i = 0; index.primary && i < index.column_count; i++)
+        plan->def.columns[index.columns[i].column].not_null = true;
     for (int i = 0; i < plan->key_count; i++)
         if (same_columns(&plan->keys[i], &index)) {
             if (!plan->keys[i].name)
@@ -107,16 +101,17 @@ static int plan_key(struct op *op, struct table_plan *plan, const struct ast_key
 
 static int plan_keys(struct op *op, struct table_plan *plan)
 {
-    int count = 0;
-    for (const struct ast_key *key = plan->statement->keys; key; key = key->next)
+    size_t count = 1;
+    for (const struct ast_constraint *constraint = plan->statement->constraints; constraint; constraint = constraint->next)
         count++;
-    plan->keys = op_calloc(op, sizeof *plan->keys * (size_t)(count + 1));
-    plan->key_names = op_calloc(op, sizeof *plan->key_names * (size_t)(count + 1));
-    if (!plan->keys || !plan->key_names)
+    plan->keys = op_calloc(op, sizeof *plan->keys * count);
+    plan->checks = op_calloc(op, sizeof *plan->checks * count);
+    plan->names = op_calloc(op, sizeof *plan->names * count);
+    if (!plan->keys || !plan->checks || !plan->names)
         return OP_FAILED;
-    for (int primary = 1; primary >= 0; primary--)
-        for (const struct ast_key *key = plan->statement->keys; key; key = key->next)
-            if (key->primary == primary && plan_key(op, plan, key) != 0)
+    for (enum ast_constraint_kind kind = AST_PRIMARY_KEY; kind <= AST_UNIQUE; kind++)
+        for (const struct ast_constraint *key = plan->statement->constraints; key; key = key->next)
+            if (key->kind == kind && plan_key(op, plan, key) != 0)
                 return OP_FAILED;
     return 0;
 }
@@ -131,43 +126,33 @@ static int name_key(struct op *op, struct session *session, struct table_plan *p
         if (ddl__relation_exists(op, session, index->name, &exists) != 0)
             return OP_FAILED;
         for (int k = 0; k < i; k++)
-            exists |= strcmp(plan->key_names[k], index->name) == 0;
+            exists |= strcmp(plan->names[k], index->name) == 0;
         exists |= strcmp(plan->statement->table->name, index->name) == 0;
         if (exists)
             return op_fail(op, "42P07", "relation \"%s\" already exists", index->name);
     } else {
-        for (int k = 0; k < index->column_count; k++)
-            names[k] = plan->columns[index->columns[k].column].name;
-        if (!index->primary && !(joined = ddl__join_names(op, names, index->column_count)))
+        for (int k = 0; k < index->column_count + index->include_count; k++)
+            names[k] = plan->def.columns[index->columns[k].column].name;
+        if (!index->primary && !(joined = ddl__join_names(op, names, index->column_count + index->include_count)))
             return OP_FAILED;
-        if (ddl__choose_name(op, session, plan->statement->table->name, joined, index->primary ? "pkey" : "key", plan->key_names, i,
+        if (ddl__choose_name(op, session, plan->statement->table->name, joined, index->primary ? "pkey" : "key", plan->names, i,
                              &index->name) != 0)
             return OP_FAILED;
     }
-    plan->key_names[i] = index->name;
+    plan->names[i] = index->name;
     return 0;
 }
 
-static int write_columns(struct op *op, struct session *session, const struct table_plan *plan)
+static int plan_checks(struct op *op, struct session *session, struct table_plan *plan)
 {
-    for (int i = 0; i < plan->column_count; i++) {
-        const struct column_def *column = &plan->columns[i];
-        struct datum values[ATTRIBUTE_COLUMNS] = {
-            datum_int(plan->oid), datum_text(column->name), datum_int(column->type.oid), datum_int(column->number),
-            datum_int(column->type.modifier), datum_bool(column->not_null), datum_bool(column->default_sql != NULL),
-            datum_bool(false),
-        };
-        if (ddl__insert_row(op, session, SYSTEM_ATTRIBUTE, values) != 0)
+    for (const struct ast_constraint *check = plan->statement->constraints; check; check = check->next) {
+        if (check->kind != AST_CHECK)
+            continue;
+        if (ddl__plan_check(op, session, &plan->def, check, plan->names + plan->key_count, plan->check_count,
+                            &plan->checks[plan->check_count]) != 0)
             return OP_FAILED;
-        if (column->default_sql) {
-            Oid oid;
-            if (ddl__new_oid(op, session, &oid) != 0)
-                return OP_FAILED;
-            struct datum text[ATTRDEF_COLUMNS] = {datum_int(oid), datum_int(plan->oid), datum_int(column->number),
-                                                  datum_text(column->default_sql)};
-            if (ddl__insert_row(op, session, SYSTEM_ATTRDEF, text) != 0)
-                return OP_FAILED;
-        }
+        plan->names[plan->key_count + plan->check_count] = plan->checks[plan->check_count].name;
+        plan->check_count++;
     }
     return 0;
 }
@@ -176,20 +161,14 @@ static int write_columns(struct op *op, struct session *session, const struct ta
 static int write_class(struct op *op, struct session *session, const struct table_plan *plan, TreeId tree)
 {
     struct datum values[CLASS_COLUMNS] = {
-        datum_int(plan->oid), datum_text(plan->statement->table->name), datum_int(NAMESPACE_PUBLIC), datum_text("r"),
-        datum_int((int64_t)tree), datum_int(plan->column_count),
+        datum_int(plan->def.oid), datum_text(plan->def.name), datum_int(NAMESPACE_PUBLIC), datum_text("r"),
+        datum_int((int64_t)tree), datum_int(plan->def.column_count),
     };
     return ddl__insert_row(op, session, SYSTEM_CLASS, values);
 }
 
-static int write_table(struct op *op, struct session *session, struct table_plan *plan)
+static int write_constraints(struct op *op, struct session *session, struct table_plan *plan, TreeId tree)
 {
-    TreeId tree;
-
-    if (ddl__new_oid(op, session, &plan->oid) != 0 || catalog__touch(op, session, plan->oid) != 0 ||
-        txn_create_tree(op, session->txn, &tree) != 0 || write_class(op, session, plan, tree) != 0 ||
-        write_columns(op, session, plan) != 0)
-        return OP_FAILED;
     for (int i = 0; i < plan->key_count; i++) {
         TreeId key_tree = tree;
         Oid oid;
@@ -197,10 +176,29 @@ static int write_table(struct op *op, struct session *session, struct table_plan
             return OP_FAILED;
         if (!plan->keys[i].primary && txn_create_tree(op, session->txn, &key_tree) != 0)
             return OP_FAILED;
-        if (ddl__insert_index(op, session, plan->oid, plan->numbers, &plan->keys[i], oid, key_tree) != 0)
+        if (ddl__insert_index(op, session, &plan->def, &plan->keys[i], oid, key_tree) != 0)
+            return OP_FAILED;
+    }
+    for (int i = 0; i < plan->check_count; i++) {
+        plan->checks[i].table = plan->def.oid;
+        plan->checks[i].validated = true;       /* there are no rows */
+        if (ddl__insert_constraint(op, session, &plan->checks[i]) != 0)
             return OP_FAILED;
     }
     return 0;
+}
+
+static int write_table(struct op *op, struct session *session, struct table_plan *plan)
+{
+    TreeId tree;
+
+    if (ddl__new_oid(op, session, &plan->def.oid) != 0 || catalog__touch(op, session, plan->def.oid) != 0 ||
+        txn_create_tree(op, session->txn, &tree) != 0 || write_class(op, session, plan, tree) != 0)
+        return OP_FAILED;
+    for (int i = 0; i < plan->def.column_count; i++)
+        if (ddl__insert_column(op, session, plan->def.oid, &plan->def.columns[i], NULL) != 0)
+            return OP_FAILED;
+    return write_constraints(op, session, plan, tree);
 }
 
 int ddl_create_table(struct op *op, struct session *session, const struct ast_create_table *statement)
@@ -217,12 +215,15 @@ int ddl_create_table(struct op *op, struct session *session, const struct ast_cr
     }
     if (exists)
         return op_fail(op, "42P07", "relation \"%s\" already exists", statement->table->name);
-    if (plan_columns(op, session, &plan) != 0 || plan_keys(op, &plan) != 0)
+    if (plan_columns(op, &plan) != 0 || plan_keys(op, &plan) != 0 || check_defaults(op, session, &plan) != 0)
         return OP_FAILED;
     for (int i = 0; i < plan.key_count; i++)
         if (name_key(op, session, &plan, i) != 0)
             return OP_FAILED;
-    return write_table(op, session, &plan);
+    for (const struct ast_constraint *constraint = statement->constraints; constraint; constraint = constraint->next)
+        if (constraint->kind == AST_FOREIGN_KEY)
+            return op_fail_at(op, constraint->position, "0A000", "FOREIGN KEY is not supported");
+    return plan_checks(op, session, &plan) != 0 ? OP_FAILED : write_table(op, session, &plan);
 }
 
 /* ---- DROP TABLE ----------------------------------------------------------------------------------- */

@@ -84,6 +84,8 @@ statement(A) ::= data_statement(S). { A = S; }
 statement(A) ::= create_table(S). { A = S; }
 statement(A) ::= create_index(S). { A = S; }
 statement(A) ::= drop(S). { A = S; }
+statement(A) ::= alter(S). { A = S; }
+statement(A) ::= truncate(S). { A = S; }
 statement(A) ::= transaction(S). { A = S; }
 statement(A) ::= set(S). { A = S; }
 statement(A) ::= show(S). { A = S; }
@@ -491,42 +493,140 @@ opt_elements(A) ::= elements(L). { A = L; }
 elements(A) ::= element(E). { LIST_ONE(A, E); }
 elements(A) ::= elements(L) COMMA element(E). { A = L; LIST_ADD(A, E); }
 %type element {struct element *}
-element(A) ::= colid(T) typename(N) qualifiers(Q). {
-    A = parse__element(p, ELEMENT_COLUMN, T.position);
-    A->column = parse__column(p, &T, N, Q.first);
+element(A) ::= column_definition(C). { A = parse__element(p, ELEMENT_COLUMN, C->position); A->column = C; }
+element(A) ::= table_constraint(E). { A = E; }
+%type column_definition {struct ast_column *}
+column_definition(A) ::= colid(T) typename(N) qualifiers(Q). { A = parse__column(p, &T, N, Q.first); }
+
+%type table_constraint {struct element *}
+table_constraint(A) ::= table_rule(E) attributes_of(L). { A = parse__qualified(p, E, L.first); }
+table_constraint(A) ::= CONSTRAINT(C) colid(T) table_rule(E) attributes_of(L). {
+    E->name = T.text;
+    E->position = C.position;
+    A = parse__qualified(p, E, L.first);
 }
-element(A) ::= table_key(E). { A = E; }
-element(A) ::= CONSTRAINT(C) colid(T) table_key(E). { A = E; A->constraint = T.text; A->position = C.position; }
-%type table_key {struct element *}
-table_key(A) ::= PRIMARY(T) KEY column_list(L). { A = parse__key(p, true, T.position, L.first); }
-table_key(A) ::= UNIQUE(T) column_list(L). { A = parse__key(p, false, T.position, L.first); }
+%type table_rule {struct element *}
+table_rule(A) ::= PRIMARY(T) KEY column_list(L) include(I). {
+    A = parse__constraint(p, AST_PRIMARY_KEY, T.position, L.first);
+    A->constraint->include = I.first;
+}
+table_rule(A) ::= UNIQUE(T) column_list(L) include(I). {
+    A = parse__constraint(p, AST_UNIQUE, T.position, L.first);
+    A->constraint->include = I.first;
+}
+table_rule(A) ::= CHECK(T) LP(L) a_expr(E) RP(R). {
+    A = parse__constraint(p, AST_CHECK, T.position, NULL);
+    A->constraint->check = E;
+    A->constraint->check_sql = parse__source(p, L.end, R.start);
+}
+table_rule(A) ::= FOREIGN(T) KEY column_list(L) references(E). {
+    A = E;
+    A->position = T.position;
+    A->constraint->columns = L.first;
+}
+%type include {struct word_list}
+include(A) ::= . { LIST_INIT(A); }
+include(A) ::= INCLUDE column_list(L). { A = L; }
+
+%type references {struct element *}
+references(A) ::= REFERENCES(T) qualified_name(N) opt_column_list(C) match actions(E). {
+    A = E;
+    A->position = T.position;
+    A->constraint->parent = N;
+    A->constraint->parent_columns = C.first;
+}
+match ::= .
+match ::= MATCH SIMPLE.
+match ::= MATCH(T) FULL. { parse__refuse(p, T.position, "MATCH FULL"); }
+match ::= MATCH(T) PARTIAL. { op_fail_at(p->op, T.position, "0A000", "MATCH PARTIAL not yet implemented"); }
+%type actions {struct element *}
+actions(A) ::= . { A = parse__constraint(p, AST_FOREIGN_KEY, 0, NULL); }
+actions(A) ::= actions(E) ON DELETE action(C) opt_column_list(L). {
+    A = E;
+    A->constraint->on_delete = C;
+    A->constraint->set_columns = L.first;
+    if (L.first && C != 'n' && C != 'd')
+        op_fail_at(p->op, L.first->position, "42601", "a column list with %s is only supported for ON DELETE actions",
+                   C == 'c' ? "CASCADE" : C == 'r' ? "RESTRICT" : "NO ACTION");
+}
+actions(A) ::= actions(E) ON(T) UPDATE action(C) opt_column_list(L). {
+    A = E;
+    A->constraint->on_update = C;
+    if (L.first)
+        op_fail_at(p->op, T.position, "0A000", "a column list with %s is only supported for ON DELETE actions",
+                   C == 'n' ? "SET NULL" : C == 'd' ? "SET DEFAULT" : C == 'c' ? "CASCADE" : C == 'r' ? "RESTRICT" : "NO ACTION");
+}
+%type action {char}
+action(A) ::= NO ACTION. { A = 'a'; }
+action(A) ::= RESTRICT. { A = 'r'; }
+action(A) ::= CASCADE. { A = 'c'; }
+action(A) ::= SET NULL. { A = 'n'; }
+action(A) ::= SET DEFAULT. { A = 'd'; }
+
+%type attributes_of {struct element_list}
+attributes_of(A) ::= . { LIST_INIT(A); }
+attributes_of(A) ::= attributes_of(L) constraint_attribute(E). { A = L; LIST_ADD(A, E); }
+attributes_of(A) ::= attributes_of(L) NOT(T) VALID. { A = L; LIST_ADD(A, parse__element(p, ELEMENT_NOT_VALID, T.position)); }
+%type constraint_attribute {struct element *}
+constraint_attribute(A) ::= DEFERRABLE(T). { A = parse__element(p, ELEMENT_DEFERRABLE, T.position); }
+constraint_attribute(A) ::= NOT(T) DEFERRABLE. { A = parse__element(p, ELEMENT_NOT_DEFERRABLE, T.position); }
+constraint_attribute(A) ::= INITIALLY(T) DEFERRED. { A = parse__element(p, ELEMENT_DEFERRED, T.position); }
+constraint_attribute(A) ::= INITIALLY(T) IMMEDIATE. { A = parse__element(p, ELEMENT_IMMEDIATE, T.position); }
 
 %type qualifiers {struct element_list}
 qualifiers(A) ::= . { LIST_INIT(A); }
 qualifiers(A) ::= qualifiers(L) qualifier(E). { A = L; LIST_ADD(A, E); }
 %type qualifier {struct element *}
 qualifier(A) ::= column_constraint(E). { A = E; }
-qualifier(A) ::= CONSTRAINT(C) colid(T) column_constraint(E). { A = E; A->constraint = T.text; A->position = C.position; }
+qualifier(A) ::= CONSTRAINT(C) colid(T) column_constraint(E). { A = E; A->name = T.text; A->position = C.position; }
+qualifier(A) ::= constraint_attribute(E). { A = E; }
 %type column_constraint {struct element *}
 column_constraint(A) ::= NOT(T) NULL. { A = parse__element(p, ELEMENT_NOT_NULL, T.position); }
 column_constraint(A) ::= NULL(T). { A = parse__element(p, ELEMENT_NULL, T.position); }
-column_constraint(A) ::= UNIQUE(T). { A = parse__key(p, false, T.position, NULL); }
-column_constraint(A) ::= PRIMARY(T) KEY. { A = parse__key(p, true, T.position, NULL); }
+column_constraint(A) ::= UNIQUE(T). { A = parse__constraint(p, AST_UNIQUE, T.position, NULL); }
+column_constraint(A) ::= PRIMARY(T) KEY. { A = parse__constraint(p, AST_PRIMARY_KEY, T.position, NULL); }
+column_constraint(A) ::= CHECK(T) LP(L) a_expr(E) RP(R). {
+    A = parse__constraint(p, AST_CHECK, T.position, NULL);
+    A->constraint->check = E;
+    A->constraint->check_sql = parse__source(p, L.end, R.start);
+}
+column_constraint(A) ::= references(E). { A = E; }
 column_constraint(A) ::= DEFAULT(T) b_expr(E). {
     A = parse__element(p, ELEMENT_DEFAULT, T.position);
     A->value = E;
-    A->value_sql = parse__text(p, "%.*s", (int)(p->previous_end - T.end), p->lexer.sql + T.end);
-    while (*A->value_sql == ' ' || (*A->value_sql >= '\t' && *A->value_sql <= '\r'))
-        A->value_sql++;
+    A->value_sql = parse__source(p, T.end, p->previous_end);
+}
+column_constraint(A) ::= GENERATED(T) ALWAYS AS LP(L) a_expr(E) RP(R) STORED. {
+    A = parse__element(p, ELEMENT_GENERATED, T.position);
+    A->value = E;
+    A->value_sql = parse__source(p, L.end, R.start);
+}
+column_constraint(A) ::= GENERATED(T) ALWAYS AS IDENTITY. {
+    A = parse__element(p, ELEMENT_NULL, T.position);
+    parse__refuse(p, T.position, "An identity column");
+}
+column_constraint(A) ::= GENERATED(T) BY DEFAULT AS IDENTITY. {
+    A = parse__element(p, ELEMENT_NULL, T.position);
+    parse__refuse(p, T.position, "An identity column");
 }
 
 %type create_index {struct statement *}
-create_index(A) ::= CREATE(T) opt_unique(U) INDEX opt_index_name(I) ON relation(N) index_method LP index_columns(L) RP. {
+create_index(A) ::= CREATE(T) opt_unique(U) INDEX opt_index_name(I) ON relation(N) index_method LP index_columns(L) RP include(C)
+                    index_where(W). {
     A = parse__statement(p, STATEMENT_CREATE_INDEX, &T);
     A->create_index = I;
     I->unique = U;
     I->table = N;
     I->columns = L.first;
+    I->include = C.first;
+    I->where = W.where;
+    I->where_sql = W.where_sql;
+}
+/* struct ast_create_index serves to carry the condition */
+%type index_where {struct ast_create_index}
+index_where(A) ::= . { A = (struct ast_create_index){ 0 }; }
+index_where(A) ::= WHERE(T) a_expr(E). {
+    A = (struct ast_create_index){ .where = E, .where_sql = parse__source(p, T.end, p->previous_end) };
 }
 %type opt_unique {bool}
 opt_unique(A) ::= . { A = false; }
@@ -555,13 +655,27 @@ index_column(A) ::= colid(T) direction(D) nulls(N). {
     A->descending = D;
     A->nulls_first = N == AST_CHOICE_NONE ? D : N == AST_CHOICE_YES;
 }
-index_column(A) ::= function_table(E) direction nulls. {
-    A = PARSE_NEW(p, ast_index_column);
-    parse__refuse(p, E->position, "An index on an expression");
+index_column(A) ::= index_call(C) direction(D) nulls(N). {
+    A = C;
+    A->descending = D;
+    A->nulls_first = N == AST_CHOICE_NONE ? D : N == AST_CHOICE_YES;
 }
-index_column(A) ::= LP(T) a_expr RP direction nulls. {
+index_column(A) ::= LP(T) a_expr(E) RP(R) direction(D) nulls(N). {
     A = PARSE_NEW(p, ast_index_column);
-    parse__refuse(p, T.position, "An index on an expression");
+    A->position = T.position;
+    A->expr = E;
+    A->sql = E->kind == AST_CALL ? parse__source(p, T.end, R.start) : parse__source(p, T.start, R.end);
+    A->label = E->kind == AST_CALL ? E->call.name : "expr";
+    A->descending = D;
+    A->nulls_first = N == AST_CHOICE_NONE ? D : N == AST_CHOICE_YES;
+}
+%type index_call {struct ast_index_column *}
+index_call(A) ::= function_table(E). {
+    A = PARSE_NEW(p, ast_index_column);
+    A->position = E->position;
+    A->expr = E;
+    A->sql = parse__source(p, parse__offset(p, E->position), p->previous_end);
+    A->label = E->kind == AST_CALL ? E->call.name : "expr";
 }
 
 %type drop {struct statement *}
@@ -586,6 +700,94 @@ dropped(A) ::= IF EXISTS qualified_names(L). {
 opt_cascade(A) ::= . { A = false; }
 opt_cascade(A) ::= CASCADE. { A = true; }
 opt_cascade(A) ::= RESTRICT. { A = false; }
+
+/* ---- ALTER and TRUNCATE ---- */
+
+%type alter {struct statement *}
+alter(A) ::= ALTER(T) TABLE relation(N) alter_actions(L). { A = parse__alter(p, &T, N, false, L.first); }
+alter(A) ::= ALTER(T) TABLE IF EXISTS relation(N) alter_actions(L). { A = parse__alter(p, &T, N, true, L.first); }
+alter(A) ::= ALTER(T) TABLE relation(O) renaming(R). { A = parse__rename(p, &T, O, false, R); }
+alter(A) ::= ALTER(T) TABLE IF EXISTS relation(O) renaming(R). { A = parse__rename(p, &T, O, true, R); }
+alter(A) ::= ALTER(T) INDEX qualified_name(O) RENAME TO colid(N). {
+    struct ast_rename *rename = parse__renaming(p, AST_RENAME_INDEX, NULL, &N);
+    A = parse__rename(p, &T, O, false, rename);
+}
+alter(A) ::= ALTER(T) INDEX IF EXISTS qualified_name(O) RENAME TO colid(N). {
+    struct ast_rename *rename = parse__renaming(p, AST_RENAME_INDEX, NULL, &N);
+    A = parse__rename(p, &T, O, true, rename);
+}
+%type renaming {struct ast_rename *}
+renaming(A) ::= RENAME TO colid(N). { A = parse__renaming(p, AST_RENAME_TABLE, NULL, &N); }
+renaming(A) ::= RENAME opt_column colid(F) TO colid(N). { A = parse__renaming(p, AST_RENAME_COLUMN, &F, &N); }
+renaming(A) ::= RENAME CONSTRAINT colid(F) TO colid(N). { A = parse__renaming(p, AST_RENAME_CONSTRAINT, &F, &N); }
+opt_column ::= .
+opt_column ::= COLUMN.
+%type alter_actions {struct alter_list}
+alter_actions(A) ::= alter_action(C). { LIST_ONE(A, C); }
+alter_actions(A) ::= alter_actions(L) COMMA alter_action(C). { A = L; LIST_ADD(A, C); }
+%type alter_action {struct ast_alter_action *}
+alter_action(A) ::= ADD(T) column_definition(C). { A = parse__add_column(p, &T, C); }
+alter_action(A) ::= ADD(T) COLUMN column_definition(C). { A = parse__add_column(p, &T, C); }
+alter_action(A) ::= ADD(T) IF NOT EXISTS column_definition(C). { A = parse__add_column(p, &T, C); A->if_exists = true; }
+alter_action(A) ::= ADD(T) COLUMN IF NOT EXISTS column_definition(C). { A = parse__add_column(p, &T, C); A->if_exists = true; }
+alter_action(A) ::= ADD(T) table_constraint(E). { A = parse__add_constraint(p, &T, E); }
+alter_action(A) ::= DROP opt_column colid(N) opt_cascade(C). { A = parse__action(p, AST_DROP_COLUMN, &N, N.text); A->cascade = C; }
+alter_action(A) ::= DROP opt_column IF EXISTS colid(N) opt_cascade(C). {
+    A = parse__action(p, AST_DROP_COLUMN, &N, N.text);
+    A->cascade = C;
+    A->if_exists = true;
+}
+alter_action(A) ::= DROP CONSTRAINT colid(N) opt_cascade(C). {
+    A = parse__action(p, AST_DROP_CONSTRAINT, &N, N.text);
+    A->cascade = C;
+}
+alter_action(A) ::= DROP CONSTRAINT IF EXISTS colid(N) opt_cascade(C). {
+    A = parse__action(p, AST_DROP_CONSTRAINT, &N, N.text);
+    A->cascade = C;
+    A->if_exists = true;
+}
+alter_action(A) ::= VALIDATE CONSTRAINT colid(N). { A = parse__action(p, AST_VALIDATE_CONSTRAINT, &N, N.text); }
+alter_action(A) ::= ALTER opt_column colid(N) SET DEFAULT(T) a_expr(E). {
+    A = parse__action(p, AST_ALTER_DEFAULT, &N, N.text);
+    A->value = E;
+    A->value_sql = parse__source(p, T.end, p->previous_end);
+}
+alter_action(A) ::= ALTER opt_column colid(N) DROP DEFAULT. { A = parse__action(p, AST_DROP_DEFAULT, &N, N.text); }
+alter_action(A) ::= ALTER opt_column colid(N) SET NOT NULL. { A = parse__action(p, AST_SET_NOT_NULL, &N, N.text); }
+alter_action(A) ::= ALTER opt_column colid(N) DROP NOT NULL. { A = parse__action(p, AST_DROP_NOT_NULL, &N, N.text); }
+alter_action(A) ::= ALTER opt_column colid(N) DROP EXPRESSION. { A = parse__action(p, AST_DROP_EXPRESSION, &N, N.text); }
+alter_action(A) ::= ALTER opt_column colid(N) DROP EXPRESSION IF EXISTS. {
+    A = parse__action(p, AST_DROP_EXPRESSION, &N, N.text);
+    A->if_exists = true;
+}
+alter_action(A) ::= ALTER opt_column colid(N) opt_set_data TYPE typename(Y) opt_transform(E). {
+    A = parse__action(p, AST_ALTER_TYPE, &N, N.text);
+    A->type = Y;
+    A->value = E;
+}
+opt_set_data ::= .
+opt_set_data ::= SET DATA.
+%type opt_transform {struct ast_expr *}
+opt_transform(A) ::= . { A = NULL; }
+opt_transform(A) ::= USING a_expr(E). { A = E; }
+
+%type truncate {struct statement *}
+truncate(A) ::= TRUNCATE(T) opt_table relations(L) opt_restart(R) opt_cascade(C). {
+    A = parse__statement(p, STATEMENT_TRUNCATE, &T);
+    A->truncate = PARSE_NEW(p, ast_truncate);
+    A->truncate->tables = L.first;
+    A->truncate->restart = R;
+    A->truncate->cascade = C;
+}
+opt_table ::= .
+opt_table ::= TABLE.
+%type relations {struct name_list}
+relations(A) ::= relation(N). { LIST_ONE(A, N); }
+relations(A) ::= relations(L) COMMA relation(N). { A = L; LIST_ADD(A, N); }
+%type opt_restart {bool}
+opt_restart(A) ::= . { A = false; }
+opt_restart(A) ::= CONTINUE IDENTITY. { A = false; }
+opt_restart(A) ::= RESTART IDENTITY. { A = true; }
 
 /* ---- transactions ---- */
 

@@ -25,6 +25,28 @@ unreserved(A) ::= STDIN(A).  unreserved(A) ::= STDOUT(A).  unreserved(A) ::= TEX
 unreserved(A) ::= TRANSACTION(A).  unreserved(A) ::= UESCAPE(A).  unreserved(A) ::= UNCOMMITTED(A).
 unreserved(A) ::= UNKNOWN(A).  unreserved(A) ::= UPDATE(A).  unreserved(A) ::= VACUUM(A).  unreserved(A) ::= WORK(A).
 unreserved(A) ::= WRITE(A).  unreserved(A) ::= ZONE(A).
+unreserved(A) ::= ADD(A).
+unreserved(A) ::= ALTER(A).
+unreserved(A) ::= RENAME(A).
+unreserved(A) ::= TYPE(A).
+unreserved(A) ::= DATA(A).
+unreserved(A) ::= VALIDATE(A).
+unreserved(A) ::= VALID(A).
+unreserved(A) ::= MATCH(A).
+unreserved(A) ::= PARTIAL(A).
+unreserved(A) ::= SIMPLE(A).
+unreserved(A) ::= ACTION(A).
+unreserved(A) ::= DEFERRED(A).
+unreserved(A) ::= IMMEDIATE(A).
+unreserved(A) ::= GENERATED(A).
+unreserved(A) ::= ALWAYS(A).
+unreserved(A) ::= STORED(A).
+unreserved(A) ::= IDENTITY(A).
+unreserved(A) ::= INCLUDE(A).
+unreserved(A) ::= TRUNCATE(A).
+unreserved(A) ::= RESTART(A).
+unreserved(A) ::= CONTINUE(A).
+unreserved(A) ::= EXPRESSION(A).
 
 unreserved_as(A) ::= FILTER(A).  unreserved_as(A) ::= VARYING(A).  unreserved_as(A) ::= WITHOUT(A).
 unreserved_as(A) ::= WORD_UNRESERVED_AS(A).
@@ -59,6 +81,10 @@ reserved(A) ::= NOT(A).  reserved(A) ::= NULL(A).  reserved(A) ::= ONLY(A).  res
 reserved(A) ::= PRIMARY(A).  reserved(A) ::= SELECT(A).  reserved(A) ::= SOME(A).  reserved(A) ::= SYMMETRIC(A).
 reserved(A) ::= TABLE(A).  reserved(A) ::= THEN(A).  reserved(A) ::= TRAILING(A).  reserved(A) ::= TRUE(A).
 reserved(A) ::= UNIQUE(A).  reserved(A) ::= USING(A).  reserved(A) ::= WHEN(A).  reserved(A) ::= WORD_RESERVED(A).
+reserved(A) ::= COLUMN(A).
+reserved(A) ::= REFERENCES(A).
+reserved(A) ::= FOREIGN(A).
+reserved(A) ::= INITIALLY(A).
 
 reserved_as(A) ::= AS(A).  reserved_as(A) ::= CREATE(A).  reserved_as(A) ::= FETCH(A).  reserved_as(A) ::= FOR(A).
 reserved_as(A) ::= FROM(A).  reserved_as(A) ::= GROUP(A).  reserved_as(A) ::= HAVING(A).  reserved_as(A) ::= INTO(A).

@@ -71,17 +71,26 @@ static int make_returning(struct op *op, struct modify *modify)
     return make_row_batch(op, modify, &modify->changed);
 }
 
-/* Which indexes an UPDATE's columns are part of. */
+/* Which indexes an UPDATE's columns are part of; those with expressions, and where columns are generated all of them, may be. */
 static int find_touched(struct op *op, struct modify *modify)
 {
     const struct table_def *table = modify->table;
+    bool generated = false;
+
+    for (int i = 0; i < table->column_count; i++)
+        generated |= table->columns[i].generated;
     modify->touched = op_arena_alloc(op, &modify->arena, sizeof *modify->touched * (size_t)(table->index_count + 1));
     if (!modify->touched)
         return OP_FAILED;
-    for (int i = 0; i < table->index_count; i++)
-        for (int k = 0; k < table->indexes[i].column_count; k++)
+    for (int i = 0; i < table->index_count; i++) {
+        const struct index_def *index = &table->indexes[i];
+        modify->touched[i] = generated || index->predicate >= 0;
+        for (int k = 0; k < index->column_count + index->include_count; k++) {
+            modify->touched[i] |= index->columns[k].column >= table->column_count;
             for (int s = 0; s < modify->query->set_count; s++)
-                modify->touched[i] |= table->indexes[i].columns[k].column == modify->query->set_columns[s];
+                modify->touched[i] |= index->columns[k].column == modify->query->set_columns[s];
+        }
+    }
     return 0;
 }
 
@@ -95,6 +104,7 @@ static int make(struct op *op, struct modify *modify, const struct plan *source)
     if (!modify->old_values || !modify->new_values ||
         execution_make(op, modify->session, source, &modify->execution) != 0 ||
         change_open(op, &modify->arena, modify->session->txn, modify->table, &modify->change) != 0 ||
+        change_compile(op, modify->session, &modify->arena, query->ranges[0].table, &modify->change) != 0 ||
         make_returning(op, modify) != 0)
         return OP_FAILED;
     if (query->kind == QUERY_INSERT)
@@ -238,11 +248,11 @@ static void apply_set(const struct modify *modify, const struct vector *const *r
 
 /* One row changes if it is still as the values say. */
 static int try_row(struct op *op, struct modify *modify, struct bytes key, const struct datum *old_values,
-                   const struct datum *new_values, CommitTs seen, struct txn_outcome *outcome)
+                   struct datum *new_values, CommitTs seen, struct txn_outcome *outcome)
 {
     if (modify->query->kind == QUERY_DELETE)
         return change_delete(op, &modify->change, key, old_values, seen, outcome);
-    if (change_check(op, modify->table, new_values) != 0)
+    if (change_check(op, &modify->change, new_values) != 0)
         return OP_FAILED;
     return change_update(op, &modify->change, key, old_values, new_values, modify->touched, seen, outcome);
 }

@@ -99,7 +99,7 @@ int modify__insert_single(struct op *op, struct modify *modify)
         else if (program_value(env, value->program, &values[i]) != 0)
             return OP_FAILED;
     }
-    if (change_check(op, modify->table, values) != 0 || change_insert(op, &modify->change, values) != 0)
+    if (change_check(op, &modify->change, values) != 0 || change_insert(op, &modify->change, values) != 0)
         return OP_FAILED;
     modify__note_changed(modify, values);
     return 0;
@@ -150,7 +150,7 @@ int modify__insert_batch(struct op *op, struct modify *modify, const struct batc
     for (int i = 0; i < source->selected; i++) {
         struct arena_mark mark = arena_mark(&op->arena);
         if (make_row(env, modify, source, batch_row(source, i)) != 0 ||
-            change_check(op, modify->table, modify->new_values) != 0 ||
+            change_check(op, &modify->change, modify->new_values) != 0 ||
             change_insert(op, &modify->change, modify->new_values) != 0)
             return OP_FAILED;
         modify__note_changed(modify, modify->new_values);

@@ -36,6 +36,7 @@ struct order_list { struct ast_order *first, *last; int count; };
 struct row_list { struct ast_row *first, *last; int count; };
 struct set_list { struct ast_set_item *first, *last; int count; };
 struct option_list { struct ast_option *first, *last; int count; };
+struct alter_list { struct ast_alter_action *first, *last; int count; };
 struct index_column_list { struct ast_index_column *first, *last; int count; };
 
 #define LIST_INIT(list) ((list).first = (list).last = NULL, (list).count = 0)
@@ -52,15 +53,18 @@ struct index_column_list { struct ast_index_column *first, *last; int count; };
     } while (0)
 
 /* A constraint or default of a column; elements of CREATE TABLE's list. */
-enum element_kind { ELEMENT_COLUMN, ELEMENT_KEY, ELEMENT_DEFAULT, ELEMENT_NOT_NULL, ELEMENT_NULL };
+enum element_kind {
+    ELEMENT_COLUMN, ELEMENT_CONSTRAINT, ELEMENT_DEFAULT, ELEMENT_GENERATED, ELEMENT_NOT_NULL, ELEMENT_NULL,
+    ELEMENT_DEFERRABLE, ELEMENT_NOT_DEFERRABLE, ELEMENT_DEFERRED, ELEMENT_IMMEDIATE, ELEMENT_NOT_VALID    /* of the constraint before */
+};
 
 struct element {
     enum element_kind kind;
     int position;
-    const char *constraint;         /* CONSTRAINT name */
+    const char *name;               /* CONSTRAINT name */
     struct ast_column *column;
-    struct ast_key *key;
-    struct ast_expr *value;         /* DEFAULT */
+    struct ast_constraint *constraint;
+    struct ast_expr *value;         /* DEFAULT, GENERATED */
     const char *value_sql;
     struct element *next;
 };
@@ -119,7 +123,21 @@ struct ast_from *parse__join(struct parse *p, const struct token *token, enum as
 
 struct statement *parse__statement(struct parse *p, enum statement_kind kind, const struct token *token);
 struct element *parse__element(struct parse *p, enum element_kind kind, int position);
-struct element *parse__key(struct parse *p, bool primary, int position, struct ast_word *columns);
+struct element *parse__constraint(struct parse *p, enum ast_constraint_kind kind, int position, struct ast_word *columns);
+/* The text between two tokens, without spaces around it. */
+const char *parse__source(struct parse *p, size_t from, size_t to);
+struct ast_alter_action *parse__action(struct parse *p, enum ast_alter_kind kind, const struct token *token, const char *name);
+struct ast_alter_action *parse__add_column(struct parse *p, const struct token *token, struct ast_column *column);
+/* A table's constraint with what follows it: DEFERRABLE and its kind, NOT VALID. */
+struct element *parse__qualified(struct parse *p, struct element *element, struct element *attributes);
+struct ast_alter_action *parse__add_constraint(struct parse *p, const struct token *token, struct element *element);
+struct statement *parse__alter(struct parse *p, const struct token *token, struct ast_name *table, bool if_exists,
+                               struct ast_alter_action *actions);
+struct ast_rename *parse__renaming(struct parse *p, enum ast_rename_kind kind, const struct token *from, const struct token *to);
+struct statement *parse__rename(struct parse *p, const struct token *token, struct ast_name *object, bool if_exists,
+                                struct ast_rename *rename);
+/* Where the character at this position begins in the text. */
+size_t parse__offset(const struct parse *p, int position);
 struct ast_column *parse__column(struct parse *p, const struct token *name, struct ast_type *type, struct element *qualifiers);
 struct statement *parse__create_table(struct parse *p, const struct token *token, struct ast_name *table, bool if_not_exists,
                                       struct element *elements);

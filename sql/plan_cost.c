@@ -53,7 +53,7 @@ static bool is_unique_column(const struct table_def *table, int column)
 {
     for (int i = 0; i < table->index_count; i++) {
         const struct index_def *index = &table->indexes[i];
-        if (index->unique && index->column_count == 1 && index->columns[0].column == column)
+        if (index->unique && index->predicate < 0 && index->column_count == 1 && index->columns[0].column == column)
             return true;
     }
     return false;

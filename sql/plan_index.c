@@ -639,6 +639,8 @@ static bool index_usable(struct matcher *m, const struct index_def *index)
 {
     struct txn_session *session = session_txn(m->planner->session);
 
+    if (index->predicate >= 0)
+        return false;
     return index->valid_from == 0 || !txn_in_progress(session) || txn_read_ts(session) == 0
         || index->valid_from <= txn_read_ts(session);
 }

@@ -336,7 +336,7 @@ static int unnest_all(struct op *op, struct planner *planner, struct query *quer
 static const struct index_def *index_by(const struct table_def *table, int column)
 {
     for (int i = 0; i < table->index_count; i++)
-        if (table->indexes[i].columns[0].column == column)
+        if (table->indexes[i].predicate < 0 && table->indexes[i].columns[0].column == column)
             return &table->indexes[i];
     return NULL;
 }

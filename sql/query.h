@@ -96,9 +96,18 @@ struct bind_params {
  * params: in: number and known types (TYPE_UNKNOWN = to be inferred); out: settled. */
 int bind_statement(struct op *op, struct session *session, struct arena *arena, const struct statement *statement,
                    struct bind_params *params, struct query **query) MUST_CHECK;
-/* An expression over the columns of one table (table NULL: none), cast for assignment to `type` (oid 0: as it is): defaults, checks. */
-int bind_expression(struct op *op, struct session *session, struct arena *arena, const char *sql, struct table_def *table,
-                    struct sql_type type, struct expr **expr) MUST_CHECK;
+/* An expression without columns, from its text, cast for assignment to `type` (oid 0: as it is): defaults. */
+int bind_expression(struct op *op, struct session *session, struct arena *arena, const char *sql, struct sql_type type,
+                    struct expr **expr) MUST_CHECK;
+/* What an expression over the columns of one table is for: what may stand in it, and how errors call it. */
+enum bind_purpose { BIND_CHECK, BIND_GENERATED, BIND_INDEX, BIND_PREDICATE, BIND_TRANSFORM };
+/* An expression over the columns of one table (range 0), parsed, or from its text where `ast` is NULL; cast for assignment to `type`
+ * (oid 0: as it is). The table need not be in the catalog. */
+int bind_table_expression(struct op *op, struct session *session, struct arena *arena, const char *sql, const struct ast_expr *ast,
+                          struct table_def *table, enum bind_purpose purpose, struct sql_type type, struct expr **expr) MUST_CHECK;
+/* ALTER COLUMN TYPE: USING (`ast` NULL: the column itself), cast for assignment to the new type. */
+int bind_transform(struct op *op, struct session *session, struct arena *arena, const struct ast_expr *ast, struct table_def *table,
+                   int column, struct sql_type type, struct expr **expr) MUST_CHECK;
 void query_release(struct query *query);
 /* The same SELECT written twice at one place: `a` and `b` give the same rows. */
 bool query_equal(const struct query *a, const struct query *b);

@@ -18,9 +18,9 @@ void parse__refuse(struct parse *p, int position, const char *feature)
 /* ---- statements ---- */
 
 static const char *const statements[] = {
-    "alter", "call", "close", "cluster", "comment", "deallocate", "declare", "discard", "do", "execute", "fetch", "grant", "import",
+    "call", "close", "cluster", "comment", "deallocate", "declare", "discard", "do", "execute", "fetch", "grant", "import",
     "listen", "load", "lock", "merge", "move", "notify", "prepare", "reassign", "refresh", "reindex", "revoke", "security",
-    "truncate", "unlisten", "with",
+    "unlisten", "with",
 };
 
 /* What CREATE, DROP and ALTER may be followed by; two words where the first alone says too little. */
@@ -94,7 +94,7 @@ static int check_object(struct parse *p, const struct token *verb)
     if (!object)
         return OP_OK;
     bool table = !strcmp(object, "table"), index = !strcmp(object, "index");
-    if (!*temporary && strcmp(verb->text, "alter") != 0 && (table || index))
+    if (!*temporary && (table || index))
         return OP_OK;
     return refuse_statement(p, verb, parse__text(p, "%s %s%s", upper(p, verb->text), temporary, upper(p, object)));
 }
@@ -194,19 +194,11 @@ static const struct feature { const char *word; bool previous; const char *next,
     { ":=", false, NULL, "A named argument" },
     { "current", true, "of", "WHERE CURRENT OF" },
     { "of", false, NULL, "OF" },
-    { "check", false, "(", "CHECK" },
-    { "references", false, NULL, "REFERENCES" },
-    { "foreign", false, "key", "FOREIGN KEY" },
     { "exclude", false, NULL, "EXCLUDE" },
-    { "generated", false, NULL, "GENERATED" },
-    { "deferrable", false, NULL, "DEFERRABLE" },
-    { "not", true, "deferrable", "NOT DEFERRABLE" },
-    { "initially", false, NULL, "INITIALLY" },
     { "inherits", false, NULL, "INHERITS" },
     { "partition", false, NULL, "PARTITION BY" },
     { "like", false, NULL, "LIKE here" },
     { "as", false, NULL, "AS here" },
-    { "include", false, NULL, "INCLUDE" },
     { "tablespace", false, NULL, "TABLESPACE" },
     { "concurrently", false, NULL, "CONCURRENTLY" },
     { "nulls", false, NULL, "NULLS [NOT] DISTINCT" },

@@ -17,10 +17,16 @@
  *
  * A secondary index has keys (columns, primary key) and empty values.  A unique one has keys (columns) and the primary key as
  * value, so that one record decides who owns a key; where a column is NULL, and NULLs are distinct, the primary key follows
- * in the key as well.
+ * in the key as well.  With INCLUDE the value is
+ *
+ *      primary  unique only: varint length, bytes
+ *      nulls    one bit per INCLUDEd column
+ *      columns  those that are not null, as in a row
  *
  * R1  A stored column's width depends on its type alone.
- * R2  Columns added after a row was written are null in it.
+ * A column that was dropped keeps its place: old rows have its value, newer ones an empty one, so that the common row stays common.
+ *
+ * R2  Columns added after a row was written have the value that was their default then (column_def.missing), or null.
  * R3  Bytes come from disk: every step is bounded, and what does not fit is XX001.
  */
 #include "sql/row.h"
@@ -156,13 +162,35 @@ static int malformed(struct op *op, const struct table_def *table)
     return op_fail(op, "XX001", "a record of table \"%s\" is damaged", table->name);
 }
 
+/* The part of a unique index's value that is the primary key; false when the bytes do not fit. */
+static bool split_entry(const struct index_def *index, struct bytes value, struct bytes *primary_key, struct bytes *included)
+{
+    uint64_t len;
+
+    *primary_key = value;
+    *included = (struct bytes){value.data + value.len, 0};
+    if (index->include_count == 0)
+        return true;
+    *included = value;
+    if (!index->unique)
+        return true;
+    size_t used = varint_get(value.data, value.data + value.len, &len);
+    if (used == 0 || len > value.len - used)
+        return false;
+    *primary_key = (struct bytes){value.data + used, (size_t)len};
+    *included = (struct bytes){value.data + used + len, value.len - used - (size_t)len};
+    return true;
+}
+
 int row_primary_key(struct op *op, const struct table_def *table, const struct index_def *index, struct bytes key,
                     struct bytes value, struct arena *arena, struct bytes *primary_key)
 {
     struct key_reader reader = {key.data, key.data + key.len};
-    struct bytes found = index->primary ? key : value;
+    struct bytes found = key, included;
 
     *primary_key = (struct bytes){NULL, 0};
+    if (!index->primary && index->unique && !split_entry(index, value, &found, &included))
+        return malformed(op, table);
     if (!index->unique) {
         for (int i = 0; i < index->column_count; i++)
             if (!skip_key_column(&reader, table->columns[index->columns[i].column].type.oid, key_flags(&index->columns[i])))
@@ -202,14 +230,15 @@ static int grow(struct op *op, struct row_buffer *buffer, size_t wanted)
 static size_t measure(const struct table_def *table, const struct datum *values, int *stored, bool *nulls)
 {
     size_t size = VARINT_MAX_BYTES;
-    for (int i = 0; i < table->column_count; i++) {
-        if (table->columns[i].key_only)
+    for (int i = 0; i < catalog_stored_count(table); i++) {
+        int column = catalog_stored_column(table, i);
+        if (column >= 0 && table->columns[column].key_only)
             continue;
         ++*stored;
-        if (values[i].null)
+        if (column >= 0 && values[column].null)
             *nulls = true;
-        else if (type_form(table->columns[i].type.oid) == FORM_BYTES)
-            size += values[i].s.len + VARINT_MAX_BYTES;
+        else if (column >= 0 && type_form(table->columns[column].type.oid) == FORM_BYTES)
+            size += values[column].s.len + VARINT_MAX_BYTES;
         else
             size += 8;
     }
@@ -241,6 +270,7 @@ static uint8_t *put_stored(uint8_t *at, Oid type, const struct datum *value)
 
 int row_encode_value(struct op *op, const struct table_def *table, const struct datum *values, struct row_buffer *buffer)
 {
+    static const struct datum nothing;
     int stored = 0, bit = 0;
     bool nulls = false;
     size_t size = measure(table, values, &stored, &nulls);
@@ -248,23 +278,61 @@ int row_encode_value(struct op *op, const struct table_def *table, const struct 
     if (size > buffer->capacity && grow(op, buffer, size) != 0)
         return OP_FAILED;
     uint8_t *at = buffer->data;
-    at += varint_put(at, (uint64_t)table->column_count * 2 + nulls);
+    at += varint_put(at, (uint64_t)catalog_stored_count(table) * 2 + nulls);
     uint8_t *bitmap = at;
     if (nulls) {
         size_t bytes = ((size_t)stored + 7) / 8;
         memset(bitmap, 0, bytes);
         at += bytes;
     }
-    for (int i = 0; i < table->column_count; i++) {
-        if (table->columns[i].key_only)
+    for (int i = 0; i < catalog_stored_count(table); i++) {
+        int column = catalog_stored_column(table, i);
+        if (column < 0)
+            at = put_stored(at, table->stored[i].type, &nothing);
+        else if (table->columns[column].key_only)
             continue;
-        if (values[i].null)
+        else if (values[column].null)
             bitmap[bit / 8] |= (uint8_t)(1 << bit % 8);
         else
-            at = put_stored(at, table->columns[i].type.oid, &values[i]);
+            at = put_stored(at, table->columns[column].type.oid, &values[column]);
         bit++;
     }
     buffer->len = (size_t)(at - buffer->data);
+    return 0;
+}
+
+int row_encode_entry(struct op *op, const struct table_def *table, const struct index_def *index, const struct datum *values,
+                     struct bytes primary_key, struct row_buffer *buffer, struct bytes *value)
+{
+    size_t size = primary_key.len + 2 * VARINT_MAX_BYTES + (size_t)index->include_count;
+
+    *value = index->unique ? primary_key : (struct bytes){(const uint8_t *)"", 0};
+    if (index->include_count == 0)
+        return 0;
+    const struct index_column *included = index->columns + index->column_count;
+    for (int i = 0; i < index->include_count; i++)
+        size += VARINT_MAX_BYTES + (type_form(table->columns[included[i].column].type.oid) == FORM_BYTES &&
+                                    !values[included[i].column].null ? values[included[i].column].s.len : 8);
+    if (size > buffer->capacity && grow(op, buffer, size) != 0)
+        return OP_FAILED;
+    uint8_t *at = buffer->data;
+    if (index->unique) {
+        at += varint_put(at, primary_key.len);
+        memcpy(at, primary_key.data, primary_key.len);
+        at += primary_key.len;
+    }
+    uint8_t *bitmap = at;
+    memset(bitmap, 0, ((size_t)index->include_count + 7) / 8);
+    at += ((size_t)index->include_count + 7) / 8;
+    for (int i = 0; i < index->include_count; i++) {
+        int column = included[i].column;
+        if (values[column].null)
+            bitmap[i / 8] |= (uint8_t)(1 << i % 8);
+        else
+            at = put_stored(at, table->columns[column].type.oid, &values[column]);
+    }
+    buffer->len = (size_t)(at - buffer->data);
+    *value = (struct bytes){buffer->data, buffer->len};
     return 0;
 }
 
@@ -279,9 +347,9 @@ struct value_step {
     uint8_t kind;           /* store_kind, STEP_PASS_BYTES or STEP_NOTHING */
 };
 
-/* A stored column as the careful path sees it. */
+/* A stored column as the careful path sees it; number: its place among all columns that ever were. */
 struct stored_column {
-    int16_t column, out;
+    int16_t number, column, out;
     uint8_t kind;
 };
 
@@ -296,6 +364,9 @@ struct row_reader {
     const struct table_def *table;
     int wanted_count;
     bool from_index, key_in_value;      /* index: the primary key stands in the value */
+    const struct index_def *index;      /* an index with INCLUDEd columns */
+    bool wants_included;
+    struct stored_column *included;
     int key_count, primary_count;       /* steps over the record's key, then over the primary key of an index record */
     struct key_step *key_steps, *primary_steps;
     int step_count;                     /* fast path */
@@ -316,13 +387,15 @@ static int position_of(const int *wanted, int wanted_count, int column)
 bool row_index_covers(const struct table_def *table, const struct index_def *index, const int *wanted, int wanted_count)
 {
     for (int i = 0; i < wanted_count; i++) {
-        bool found = false;
+        bool found = false, included = false;
         for (int k = 0; k < index->column_count; k++)
             found |= index->columns[k].column == wanted[i];
+        for (int k = 0; k < index->include_count; k++)
+            included |= index->columns[index->column_count + k].column == wanted[i];
         if (table->has_primary)
             for (int k = 0; k < table->indexes[0].column_count; k++)
                 found |= table->indexes[0].columns[k].column == wanted[i];
-        if (!found || !lossless(table->columns[wanted[i]].type.oid))
+        if (!included && (!found || !lossless(table->columns[wanted[i]].type.oid)))
             return false;
     }
     return true;
@@ -357,7 +430,7 @@ static int plan_key(struct op *op, struct arena *arena, const struct table_def *
 static int plan_value(struct op *op, struct arena *arena, struct row_reader *reader, const int *wanted, bool *done)
 {
     const struct table_def *table = reader->table;
-    size_t most = (size_t)table->column_count + 1;
+    size_t most = (size_t)catalog_stored_count(table) + 1;
     uint32_t pass = 0;
 
     reader->stored = op_arena_alloc(op, arena, sizeof *reader->stored * most);
@@ -365,14 +438,15 @@ static int plan_value(struct op *op, struct arena *arena, struct row_reader *rea
     if (!reader->stored || !reader->steps)
         return OP_FAILED;
     int last_step = 0;
-    for (int i = 0; i < table->column_count; i++) {
-        if (table->columns[i].key_only)
+    for (int i = 0; i < catalog_stored_count(table); i++) {
+        int column = catalog_stored_column(table, i);
+        if (column >= 0 && table->columns[column].key_only)
             continue;
-        int out = position_of(wanted, reader->wanted_count, i);
+        int out = column < 0 ? -1 : position_of(wanted, reader->wanted_count, column);
         if (out >= 0 && done[out])
             out = -1;
-        uint8_t kind = (uint8_t)store_kind(table->columns[i].type.oid);
-        reader->stored[reader->stored_total++] = (struct stored_column){(int16_t)i, (int16_t)out, kind};
+        uint8_t kind = (uint8_t)store_kind(column < 0 ? table->stored[i].type : table->columns[column].type.oid);
+        reader->stored[reader->stored_total++] = (struct stored_column){(int16_t)i, (int16_t)column, (int16_t)out, kind};
         if (out < 0 && kind != STORE_BYTES) {
             pass += store_width[kind];
             continue;
@@ -387,7 +461,31 @@ static int plan_value(struct op *op, struct arena *arena, struct row_reader *rea
         }
     }
     reader->step_count = last_step;
-    reader->usual_header = (uint64_t)table->column_count * 2;
+    reader->usual_header = (uint64_t)catalog_stored_count(table) * 2;
+    return 0;
+}
+
+/* INCLUDEd columns that neither key gives. */
+static int plan_included(struct op *op, struct arena *arena, struct row_reader *reader, const struct index_def *index,
+                         const int *wanted, bool *done)
+{
+    bool any = false;
+
+    reader->included = op_arena_alloc(op, arena, sizeof *reader->included * (size_t)(index->include_count + 1));
+    if (!reader->included)
+        return OP_FAILED;
+    for (int i = 0; i < index->include_count; i++) {
+        int column = index->columns[index->column_count + i].column;
+        int out = position_of(wanted, reader->wanted_count, column);
+        if (out >= 0 && done[out])
+            out = -1;
+        if (out >= 0)
+            any = done[out] = true;
+        reader->included[i] = (struct stored_column){0, (int16_t)column, (int16_t)out,
+                                                     (uint8_t)store_kind(reader->table->columns[column].type.oid)};
+    }
+    reader->index = index;
+    reader->wants_included = any;
     return 0;
 }
 
@@ -413,6 +511,8 @@ int row_reader_make(struct op *op, struct arena *arena, const struct table_def *
             return OP_FAILED;
         if (reader->primary_count > 0 && !reader->key_in_value)
             reader->key_count = index->column_count;    /* all of them lie before it */
+        if (index->include_count > 0 && plan_included(op, arena, reader, index, wanted, done) != 0)
+            return OP_FAILED;
     } else {
         if (table->has_primary &&
             plan_key(op, arena, table, &table->indexes[0], wanted, wanted_count, done, false, &reader->key_steps,
@@ -526,6 +626,23 @@ static int decode_usual(struct op *op, const struct row_reader *reader, const ui
     return 0;
 }
 
+/* The value of a column that was added after the row was written (R2); its bytes live as long as the definition. */
+static void set_missing(const struct table_def *table, const struct stored_column *stored, struct vector *vector, int row)
+{
+    const struct column_def *column = &table->columns[stored->column];
+    if (!column->has_missing) {
+        set_null(vector, row);
+        return;
+    }
+    set_present(vector, row);
+    switch (vector->form) {
+    case FORM_BOOL: vector->bools[row] = column->missing.b; break;
+    case FORM_INT64: vector->ints[row] = column->missing.i; break;
+    case FORM_DOUBLE: vector->doubles[row] = column->missing.d; break;
+    case FORM_BYTES: vector->bytes[row] = column->missing.s; break;
+    }
+}
+
 /* Any row: nulls, and columns that it was written without. */
 static int decode_careful(struct op *op, const struct row_reader *reader, uint64_t header, const uint8_t *at, const uint8_t *end,
                           struct arena *arena, struct vector *out, int row)
@@ -535,7 +652,7 @@ static int decode_careful(struct op *op, const struct row_reader *reader, uint64
     int there = 0;
     bool memory = true;
 
-    while (there < reader->stored_total && (uint64_t)reader->stored[there].column < written)
+    while (there < reader->stored_total && (uint64_t)reader->stored[there].number < written)
         there++;
     if (header & 1) {
         size_t bytes = ((size_t)there + 7) / 8;
@@ -546,7 +663,12 @@ static int decode_careful(struct op *op, const struct row_reader *reader, uint64
     }
     for (int i = 0; i < reader->stored_count; i++) {
         const struct stored_column *column = &reader->stored[i];
-        if (i >= there || (bitmap && bitmap[i / 8] >> i % 8 & 1)) {
+        if (i >= there) {
+            if (column->out >= 0)
+                set_missing(reader->table, column, &out[column->out], row);
+            continue;
+        }
+        if (bitmap && bitmap[i / 8] >> i % 8 & 1) {
             if (column->out >= 0)
                 set_null(&out[column->out], row);
             continue;
@@ -615,6 +737,55 @@ static int decode_key(struct op *op, const struct row_reader *reader, struct key
     return 0;
 }
 
+static int decode_included(struct op *op, const struct row_reader *reader, struct bytes included, struct arena *arena,
+                           struct vector *out, int row)
+{
+    size_t bitmap_len = ((size_t)reader->index->include_count + 7) / 8;
+    const uint8_t *at = included.data + bitmap_len, *end = included.data + included.len;
+    bool memory = true;
+
+    if (included.len < bitmap_len)
+        return malformed(op, reader->table);
+    for (int i = 0; i < reader->index->include_count; i++) {
+        const struct stored_column *column = &reader->included[i];
+        if (included.data[i / 8] >> i % 8 & 1) {
+            if (column->out >= 0)
+                set_null(&out[column->out], row);
+            continue;
+        }
+        if (column->out >= 0) {
+            at = read_stored(at, end, column->kind, arena, &out[column->out], row, &memory);
+            set_present(&out[column->out], row);
+        } else if (column->kind == STORE_BYTES) {
+            at = pass_bytes(at, end);
+        } else {
+            at = (size_t)(end - at) < store_width[column->kind] ? NULL : at + store_width[column->kind];
+        }
+        if (!at)
+            return memory ? malformed(op, reader->table) : op_out_of_memory(op);
+    }
+    return 0;
+}
+
+/* What an index record gives beside its own columns; `keys` stands behind those. */
+static int decode_entry(struct op *op, const struct row_reader *reader, struct key_reader keys, struct bytes value,
+                        struct arena *arena, struct vector *out, int row)
+{
+    struct bytes primary_key = value, included;
+
+    if (reader->index) {
+        if (!split_entry(reader->index, value, &primary_key, &included))
+            return malformed(op, reader->table);
+        if (reader->wants_included && decode_included(op, reader, included, arena, out, row) != 0)
+            return OP_FAILED;
+    }
+    if (reader->primary_count == 0)
+        return 0;
+    if (reader->key_in_value)
+        keys = (struct key_reader){primary_key.data, primary_key.data + primary_key.len};
+    return decode_key(op, reader, &keys, reader->primary_steps, reader->primary_count, arena, out, row);
+}
+
 int row_decode(struct op *op, const struct row_reader *reader, struct bytes key, struct bytes value, struct arena *arena,
                struct vector *out, int row)
 {
@@ -625,13 +796,8 @@ int row_decode(struct op *op, const struct row_reader *reader, struct bytes key,
     if (reader->key_count > 0 &&
         decode_key(op, reader, &keys, reader->key_steps, reader->key_count, arena, out, row) != 0)
         return OP_FAILED;
-    if (reader->from_index) {
-        if (reader->primary_count == 0)
-            return 0;
-        if (reader->key_in_value)
-            keys = (struct key_reader){at, end};
-        return decode_key(op, reader, &keys, reader->primary_steps, reader->primary_count, arena, out, row);
-    }
+    if (reader->from_index)
+        return decode_entry(op, reader, keys, value, arena, out, row);
     if (reader->stored_count == 0)
         return 0;
     if (at < end && *at < 0x80) {

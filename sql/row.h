@@ -26,6 +26,9 @@ struct row_buffer {
 };
 int row_encode_value(struct op *op, const struct table_def *table, const struct datum *values, struct row_buffer *buffer) MUST_CHECK;
 void row_buffer_free(struct row_buffer *buffer);
+/* The value of an index's record: *value is borrowed from primary_key or from the buffer. */
+int row_encode_entry(struct op *op, const struct table_def *table, const struct index_def *index, const struct datum *values,
+                     struct bytes primary_key, struct row_buffer *buffer, struct bytes *value) MUST_CHECK;
 
 /* Which columns a reader wants and where they go: compiled once per scan. */
 struct row_reader;

@@ -89,5 +89,8 @@ int ddl_create_table(struct op *op, struct session *session, const struct ast_cr
 int ddl_create_index(struct op *op, struct session *session, const struct ast_create_index *statement) MUST_CHECK;
 int ddl_drop_table(struct op *op, struct session *session, const struct ast_drop *statement) MUST_CHECK;
 int ddl_drop_index(struct op *op, struct session *session, const struct ast_drop *statement) MUST_CHECK;
+int ddl_alter_table(struct op *op, struct session *session, const struct ast_alter *statement) MUST_CHECK;
+int ddl_rename(struct op *op, struct session *session, const struct ast_rename *statement) MUST_CHECK;
+int ddl_truncate(struct op *op, struct session *session, const struct ast_truncate *statement) MUST_CHECK;
 
 #endif

@@ -205,6 +205,9 @@ static int define(struct op *op, struct prepared *prepared)
     case STATEMENT_CREATE_TABLE: return ddl_create_table(op, session, statement->create_table);
     case STATEMENT_CREATE_INDEX: return ddl_create_index(op, session, statement->create_index);
     case STATEMENT_DROP_TABLE: return ddl_drop_table(op, session, statement->drop);
+    case STATEMENT_ALTER_TABLE: return ddl_alter_table(op, session, statement->alter);
+    case STATEMENT_RENAME: return ddl_rename(op, session, statement->rename);
+    case STATEMENT_TRUNCATE: return ddl_truncate(op, session, statement->truncate);
     default: return ddl_drop_index(op, session, statement->drop);
     }
 }
@@ -237,6 +240,7 @@ int utility_run(struct op *op, struct prepared *prepared)
     tag(prepared, prepared__command(statement));
     switch (statement->kind) {
     case STATEMENT_CREATE_TABLE: case STATEMENT_CREATE_INDEX: case STATEMENT_DROP_TABLE: case STATEMENT_DROP_INDEX:
+    case STATEMENT_ALTER_TABLE: case STATEMENT_RENAME: case STATEMENT_TRUNCATE:
         return define(op, prepared);
     case STATEMENT_TRANSACTION: return transaction(op, prepared);
     case STATEMENT_SET: return session__set(op, session, statement->set);

@@ -190,11 +190,11 @@ static void create_table_collects_columns_and_keys(void **state)
     assert_string_equal(create->columns->type->name, "int4");
     assert_int_equal(create->columns->next->type->modifiers[0], 10);
     assert_int_equal(create->columns->next->next->type->modifiers[1], -2);
-    assert_string_equal(create->keys->columns->text, "b");
-    assert_false(create->keys->primary);
-    assert_string_equal(create->keys->next->name, "k");
-    assert_true(create->keys->next->primary);
-    assert_string_equal(create->keys->next->columns->next->text, "b");
+    assert_string_equal(create->constraints->columns->text, "b");
+    assert_int_equal(create->constraints->kind, AST_UNIQUE);
+    assert_string_equal(create->constraints->next->name, "k");
+    assert_int_equal(create->constraints->next->kind, AST_PRIMARY_KEY);
+    assert_string_equal(create->constraints->next->columns->next->text, "b");
 }
 
 static void create_index_knows_order_and_nulls(void **state)
@@ -252,19 +252,13 @@ static void what_is_not_supported_is_refused_by_name(void **state)
         { "create or replace function f() returns int", "CREATE FUNCTION is not supported" },
         { "create temp table t (a int)", "CREATE TEMPORARY TABLE is not supported" },
         { "create materialized view v as select 1", "CREATE MATERIALIZED VIEW is not supported" },
-        { "alter table t add a int", "ALTER TABLE is not supported" },
         { "drop schema s", "DROP SCHEMA is not supported" },
-        { "truncate t", "TRUNCATE is not supported" },
         { "with x as (select 1) select * from x", "WITH is not supported" },
         { "select sum(a) over (order by b) from t", "OVER (a window function) is not supported" },
         { "select * from a full outer join b on true", "FULL JOIN is not supported" },
         { "select * from t for update", "FOR UPDATE is not supported" },
         { "select a from t except select 1", "EXCEPT is not supported" },
-        { "create table t (a int references u)", "REFERENCES is not supported" },
-        { "create table t (a int check (a > 1))", "CHECK is not supported" },
         { "create table t as select 1", "AS here is not supported" },
-        { "create index i on t (lower(a))", "An index on an expression is not supported" },
-        { "create index i on t (a) where b", "WHERE here is not supported" },
         { "insert into t values (1) on conflict do nothing", "ON CONFLICT is not supported" },
         { "lock table t", "LOCK is not supported" },
         { "prepare p as select 1", "PREPARE is not supported" },

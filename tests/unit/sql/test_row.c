@@ -91,9 +91,9 @@ static void random_table(struct rng *rng, struct random_table *table)
     table->def.index_count = 2;
     for (int i = 0; i < table->def.column_count; i++)
         table->columns[i] = (struct column_def){.name = "c", .number = i + 1, .type = {types[rng_below(rng, COUNT_OF(types))], -1}};
-    table->indexes[0] = (struct index_def){.unique = true, .primary = table->def.has_primary};
+    table->indexes[0] = (struct index_def){.unique = true, .primary = table->def.has_primary, .predicate = -1};
     random_index(rng, table->def.column_count, &table->indexes[0], table->key, true);
-    table->indexes[1] = (struct index_def){.unique = rng_below(rng, 2) != 0};
+    table->indexes[1] = (struct index_def){.unique = rng_below(rng, 2) != 0, .predicate = -1};
     random_index(rng, table->def.column_count, &table->indexes[1], table->second, false);
     row_settle(&table->def);
 }

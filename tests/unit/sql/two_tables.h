@@ -40,11 +40,12 @@ static void two_tables_define(const struct ast_create_table *create, struct tabl
         if (bind_type(&op, column->type, &def->type))
             abort();
     }
-    if (create->keys) {
+    if (create->constraints) {
         table->has_primary = true;
         table->index_count = 1;
         table->indexes = arena_calloc(arena, sizeof(*table->indexes));
         table->indexes->primary = table->indexes->unique = true;
+        table->indexes->predicate = -1;
         table->indexes->columns = arena_calloc(arena, sizeof(*table->indexes->columns));
         table->indexes->column_count = 1;   /* the first column in both tables that have one */
     }
