@@ -79,12 +79,14 @@ static int forgive(struct op *op, struct check *check)
 /* A table under inspection.  Entries of one leaf are gathered under its latch and judged afterwards. */
 struct inspection {
     struct check *check;
-    const struct table_def *table;
+    struct table_def *table;
     const struct index_def *index;
     struct btree *tree;
     struct row_reader *reader;
     struct vector *vectors;
-    struct datum *values;
+    struct datum *values;           /* of a row, and behind them those of expressions of indexes */
+    struct row_exprs *exprs;
+    uint64_t *expected;             /* entries that each index should have */
     struct key_builder key;
     uint8_t key_bytes[256];
     struct arena arena;             /* of one leaf */
@@ -93,15 +95,15 @@ struct inspection {
 };
 
 /* The row in the vectors. */
-static void read_values(struct inspection *inspection)
+static int read_values(struct op *op, struct inspection *inspection)
 {
     for (int i = 0; i < inspection->table->column_count; i++)
         vector_get(&inspection->vectors[i], 0, &inspection->values[i]);
+    return inspection->exprs ? row_exprs_extend(op, inspection->exprs, inspection->values, inspection->values) : 0;
 }
 
-static int judge_row(void *arg, struct op *op, const struct txn_row *row, bool *stop)
+static int judge_one_row(struct op *op, struct inspection *inspection, const struct txn_row *row)
 {
-    struct inspection *inspection = arg;
     const struct table_def *table = inspection->table;
     struct bytes key;
 
@@ -111,7 +113,10 @@ static int judge_row(void *arg, struct op *op, const struct txn_row *row, bool *
         inspection->bad++;
         return forgive(op, inspection->check);
     }
-    read_values(inspection);
+    if (read_values(op, inspection) != 0)
+        return OP_FAILED;
+    for (int i = 0; i < table->index_count; i++)
+        inspection->expected[i] += row_in_index(&table->indexes[i], inspection->values);
     for (int i = 0; i < table->column_count; i++)
         if (table->columns[i].not_null && inspection->values[i].null) {
             inspection->bad++;
@@ -127,6 +132,15 @@ static int judge_row(void *arg, struct op *op, const struct txn_row *row, bool *
         return 0;
     inspection->bad++;
     return say(op, inspection->check, "table \"%s\": a row lies under another key than its own", table->name);
+}
+
+static int judge_row(void *arg, struct op *op, const struct txn_row *row, bool *stop)
+{
+    struct arena_mark mark = arena_mark(&op->arena);
+    if (judge_one_row(op, arg, row) != 0)
+        return OP_FAILED;
+    arena_release(&op->arena, mark);
+    return 0;
 }
 
 static int gather_entry(void *arg, struct op *op, const struct txn_row *row, bool *stop)
@@ -174,7 +188,13 @@ static int judge_entry(struct op *op, struct inspection *inspection, const struc
         return say(op, inspection->check, "index \"%s\": an entry leads to no row of table \"%s\"", index->name,
                    inspection->table->name);
     }
-    read_values(inspection);
+    if (read_values(op, inspection) != 0)
+        return OP_FAILED;
+    if (!row_in_index(index, inspection->values)) {
+        inspection->bad++;
+        return say(op, inspection->check, "index \"%s\" has an entry of a row of table \"%s\" that it should not hold", index->name,
+                   inspection->table->name);
+    }
     if (row_encode_key(op, inspection->table, index, inspection->values, entry->values[0].s, 0, &inspection->key) != 0 ||
         key_finish(op, &inspection->key, &key) != 0)
         return OP_FAILED;
@@ -187,9 +207,12 @@ static int judge_entry(struct op *op, struct inspection *inspection, const struc
 
 static int judge_gathered(struct op *op, struct inspection *inspection)
 {
-    for (const struct catalog_row *entry = inspection->first; entry; entry = entry->next)
+    for (const struct catalog_row *entry = inspection->first; entry; entry = entry->next) {
+        struct arena_mark mark = arena_mark(&op->arena);
         if (judge_entry(op, inspection, entry) != 0)
             return OP_FAILED;
+        arena_release(&op->arena, mark);
+    }
     return 0;
 }
 
@@ -233,22 +256,24 @@ static int walk_index(struct op *op, struct inspection *inspection, const struct
         walk(op, inspection, tree, gather_entry) != 0)
         return OP_FAILED;
     inspection->check->entries += inspection->entries;
-    if (inspection->entries == inspection->rows || inspection->bad != bad)
+    uint64_t expected = inspection->expected[index - inspection->table->indexes];
+    if (inspection->entries == expected || inspection->bad != bad)
         return 0;
     inspection->bad++;
     return say(op, inspection->check, "index \"%s\" has %llu entries for the %llu rows of table \"%s\"", index->name,
-               (unsigned long long)inspection->entries, (unsigned long long)inspection->rows, inspection->table->name);
+               (unsigned long long)inspection->entries, (unsigned long long)expected, inspection->table->name);
 }
 
 static int prepare(struct op *op, struct inspection *inspection)
 {
     const struct table_def *table = inspection->table;
-    size_t columns = (size_t)table->column_count + 1;
+    size_t columns = (size_t)catalog_value_count(table) + 1;
     int *wanted = op_calloc(op, sizeof *wanted * columns);
 
+    inspection->expected = op_calloc(op, sizeof *inspection->expected * ((size_t)table->index_count + 1));
     inspection->vectors = op_calloc(op, sizeof *inspection->vectors * columns);
     inspection->values = op_calloc(op, sizeof *inspection->values * columns);
-    if (!wanted || !inspection->vectors || !inspection->values)
+    if (!wanted || !inspection->vectors || !inspection->values || !inspection->expected)
         return OP_FAILED;
     for (int i = 0; i < table->column_count; i++) {
         struct vector *vector = &inspection->vectors[i];
@@ -260,6 +285,9 @@ static int prepare(struct op *op, struct inspection *inspection)
         if (!vector->nulls || !vector->data)
             return OP_FAILED;
     }
+    if (table->expression_count > 0 &&
+        row_exprs_open(op, inspection->check->prepared->session, &op->arena, inspection->table, &inspection->exprs) != 0)
+        return OP_FAILED;
     if (row_reader_make(op, &op->arena, table, NULL, wanted, table->column_count, &inspection->reader) != 0)
         return OP_FAILED;
     return btree_open(op, inspection->check->prepared->session->database->store, table->tree, &inspection->tree);
@@ -280,6 +308,7 @@ static int check_table(void *arg, struct op *op, struct table_def *table)
     check->tables++;
     check->rows += inspection.rows;
     check->findings += inspection.bad;
+    row_exprs_close(inspection.exprs);
     key_free(&inspection.key);
     arena_free(&inspection.arena);
     return result;
