@@ -327,7 +327,7 @@ static int change_again(struct op *op, struct modify *modify, struct bytes key, 
             return 0;
         if (outcome->result == TXN_GONE) {
             key = outcome->moved_to;
-            if (txn_lock_row(op, modify->session->txn, modify->change.tree, key, seen, outcome) != 0)
+            if (txn_lock_row(op, modify->session->txn, modify->change.tree, key, TXN_FOR_UPDATE, TXN_WAIT, seen, outcome) != 0)
                 return OP_FAILED;
             if (outcome->result == TXN_WRITTEN)
                 outcome->result = TXN_CHANGED;

@@ -109,23 +109,6 @@ static void append_commit(struct txn *txn)
 
 /* ---- ending --------------------------------------------------------------------------------------- */
 
-/* Lock-only entries taken after `position` go from their chains. */
-void commit__release_row_locks(struct txn_session *session, uint64_t position)
-{
-    struct txn *txn = session->writer;
-    struct txn_manager *manager = session->manager;
-
-    while (txn->locks != NULL && txn->locks->lsn > position) {
-        struct version *entry = txn->locks;
-        struct chain *chain = entry->chain;
-        struct bucket *bucket = version__lock(manager, chain->hash);
-        txn->locks = entry->own_next;
-        wait__release_chain(manager, chain);
-        version__remove(manager, bucket, entry);
-        version__unlock(bucket);
-    }
-}
-
 static void call_ends(struct txn_session *session, bool committed, CommitTs ts)
 {
     struct end_call *calls = session->end_calls;
@@ -256,14 +239,13 @@ static int commit_writer(struct op *op, struct txn_session *session)
     }
     wal_forget_promises(manager->wal, &txn->chain);
     wal_unreserve(manager->wal, TXN_END_RESERVE);
-    wait__release_writer(txn, false);
+    wait__release_writer(txn);
     CommitTs ts = writer__ts(txn);
     session->last_commit = ts;
     call_ends(session, true, ts);
     int rc = make_visible(op, txn);
     atomic_store(&txn->ended, true);
-    commit__release_row_locks(session, 0);
-    wait__release_writer(txn, true);
+    rowlock__release(session, 0);
     tablelock__release(session, 0);
     if (session->ssi != NULL) {
         ssi__end(session, true);
@@ -293,8 +275,7 @@ int txn_commit(struct op *op, struct txn_session *session)
             int rc = txn_await_dependencies(op, session);
             atomic_store(&txn->commit_ts, TXN_TS_ABORTED);
             atomic_store(&txn->ended, true);
-            commit__release_row_locks(session, 0);
-            wait__release_writer(txn, true);
+            rowlock__release(session, 0);
             wal_unreserve(session->manager->wal, TXN_END_RESERVE);
             writer__deactivate(txn);
             commit_read_only(session);
@@ -371,9 +352,9 @@ void txn_rollback(struct txn_session *session)
     if (txn != NULL) {
         int rc = commit__undo(&session->undo, txn);
         atomic_store(&txn->ended, true);
-        commit__release_row_locks(session, 0);
+        rowlock__release(session, 0);
         if (rc == 0) {
-            wait__release_writer(txn, true);
+            wait__release_writer(txn);
             wal_unreserve(session->manager->wal, TXN_END_RESERVE);
             writer__deactivate(txn);
         } else {
@@ -402,7 +383,7 @@ int txn_rollback_to(struct op *op, struct txn_session *session, const struct txn
         }
     }
     if (txn != NULL) {
-        commit__release_row_locks(session, mark->lock_position);
+        rowlock__release(session, mark->lock_position);
     }
     tablelock__release(session, mark->lock_position);
     return 0;

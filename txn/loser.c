@@ -41,7 +41,7 @@ static int rebuild_entry(struct op *op, struct txn *txn, const struct btree_row_
     struct bucket *bucket = version__lock(manager, hash);
     struct chain *chain = version__find(bucket, hash, info, row->key);
     if (chain == NULL) {
-        chain = version__new_chain(op, info, hash, row->key);
+        chain = version__new_chain(op, manager, info, hash, row->key);
         if (chain != NULL) {
             chain->prune_at = UINT32_MAX;
             version__add_chain(bucket, chain);
@@ -181,7 +181,7 @@ static struct txn *next_loser(struct txn_manager *manager, uint32_t round)
 static void finish_loser(struct txn *txn)
 {
     atomic_store(&txn->ended, true);
-    wait__release_writer(txn, true);
+    wait__release_writer(txn);
     if (txn->half_undone) {
         wal_unreserve(txn->manager->wal, TXN_END_RESERVE);
     }

@@ -226,12 +226,14 @@ static void free_versions(struct txn_manager *manager)
             next = chain->next;
             for (struct version *entry = chain->head, *older; entry != NULL; entry = older) {
                 older = entry->older;
-                if (entry->kind != VERSION_LOCK) {
-                    version__unlist(entry);
-                }
+                version__unlist(entry);
                 writer__unref(entry->writer);
                 mem_free(entry->moved_to);
                 mem_free(entry);
+            }
+            for (struct row_lock *lock = chain->locks, *other; lock != NULL; lock = other) {
+                other = lock->next;
+                mem_free(lock);
             }
             mem_free(chain);
         }

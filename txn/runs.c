@@ -262,15 +262,11 @@ int run__materialise(struct op *op, struct txn_manager *manager, struct tree_inf
     }
     struct bucket *bucket = version__lock(manager, hash);
     struct chain *chain = version__find(bucket, hash, info, key);
-    bool settled = false;
-    for (struct version *entry = chain != NULL ? chain->head : NULL; entry != NULL; entry = entry->older) {
-        settled |= entry->kind != VERSION_LOCK;
-    }
-    if (!settled) {
+    if (chain == NULL || chain->head == NULL) {
         struct version *entry = version__new(op, run->writer, VERSION_INSERT, command_of(run, key), NULL,
                                              (struct bytes){ NULL, 0 });
         if (chain == NULL && entry != NULL) {
-            chain = version__new_chain(op, info, hash, key);
+            chain = version__new_chain(op, manager, info, hash, key);
             if (chain != NULL) {
                 version__add_chain(bucket, chain);
             }
@@ -286,6 +282,15 @@ int run__materialise(struct op *op, struct txn_manager *manager, struct tree_inf
 out:
     unlock_runs(info);
     return rc;
+}
+
+bool run__is_of(struct tree_info *info, const struct txn *writer, struct bytes key)
+{
+    lock_runs(info);
+    const struct run *run = find_run(info, key);
+    bool is = run != NULL && run->writer == writer;
+    unlock_runs(info);
+    return is;
 }
 
 /* The row of this writer was undone: it was the last of its run. */

@@ -20,6 +20,7 @@ int txn_session_open(struct op *op, struct txn_manager *manager, struct txn_sess
     session->manager = manager;
     session->sync = TXN_SYNC_FULL;
     session->wait.session = session;
+    session->deadlock_timeout_us = 1000000;
     atomic_init(&session->cancel, false);
     arena_init(&session->arena);
     if (commit__prepare_undo(op, manager, &session->undo) != 0) {
@@ -98,6 +99,13 @@ void txn_set_statement(struct txn_session *session, const char *text, size_t len
 void txn_set_lock_timeout(struct txn_session *session, uint64_t microseconds)
 {
     session->lock_timeout_us = microseconds;
+}
+
+void txn_set_deadlock_timeout(struct txn_session *session, uint64_t microseconds)
+{
+    os_mutex_lock(&session->manager->waits);
+    session->deadlock_timeout_us = microseconds;
+    os_mutex_unlock(&session->manager->waits);
 }
 
 void txn_set_statement_deadline(struct txn_session *session, uint64_t deadline_ns)

@@ -156,27 +156,32 @@ static void grant_waiters(struct table_lock *lock)
             *(wait->next != NULL ? &wait->next->prev : &lock->last_wait) = wait->prev;
             wait->next = wait->prev = NULL;
             wait->granted = true;
-            atomic_fetch_add_explicit(&wait->word, 1, memory_order_release);
-            os_wake_word(&wait->word, 1);
+            wait__wake(wait);
         } else {
             ahead |= MODE(wait->mode);
         }
     }
 }
 
-bool tablelock__blockers(struct wait *wait, bool (*visit)(void *arg, struct txn_session *blocker), void *arg)
+void tablelock__regrant(struct table_lock *lock)
 {
-    for (struct table_hold *hold = wait->table->holds; hold != NULL; hold = hold->next) {
-        if (hold->session != wait->session && (modes_of(hold) & conflicts[wait->mode]) && visit(arg, hold->session)) {
-            return true;
-        }
-    }
-    for (struct wait *ahead = wait->prev; ahead != NULL; ahead = ahead->prev) {
-        if ((MODE(ahead->mode) & conflicts[wait->mode]) && visit(arg, ahead->session)) {
-            return true;
-        }
-    }
-    return false;
+    grant_waiters(lock);
+}
+
+bool tablelock__in_way(const struct table_hold *hold, const struct wait *wait)
+{
+    return hold->session != wait->session && (modes_of(hold) & conflicts[wait->mode]);
+}
+
+bool tablelock__modes_conflict(enum txn_table_lock one, enum txn_table_lock other)
+{
+    return (conflicts[one] & MODE(other)) != 0;
+}
+
+const char *tablelock__describe(struct op *op, const struct wait *wait)
+{
+    return arena_printf(&op->arena, "%s on relation %llu", tablelock__mode_name(wait->mode),
+                        (unsigned long long)wait->table->table);
 }
 
 void tablelock__leave(struct txn_manager *manager, struct wait *wait)

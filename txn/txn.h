@@ -8,7 +8,7 @@
  *     with commit_ts <= read_ts, and the session's own changes of earlier commands.
  * T2  A commit passes ordered, visible, acknowledged, in this order; visible_ts never passes a commit whose durability
  *     (as asked for) is still outstanding.
- * T3  The uncommitted entry at the head of a record's chain is its row lock.
+ * T3  An uncommitted change locks its row; a lock without a change hangs on the same chain.
  * T4  Nothing that a published snapshot may see is purged.
  * T5  No wait for a transaction while a latch is held.
  * T6  The committed SERIALIZABLE transactions have a serial order that respects real time.
@@ -57,6 +57,8 @@ struct txn_manager *txn_session_manager(struct txn_session *session);
 void txn_set_statement(struct txn_session *session, const char *text, size_t len);
 /* Limits on waiting, microseconds; 0 = none.  cancel: may be set by another thread; see txn_interrupt. */
 void txn_set_lock_timeout(struct txn_session *session, uint64_t microseconds);
+/* One second to begin with.  The cycle is found when the wait begins; the time only tells who must give way. */
+void txn_set_deadlock_timeout(struct txn_session *session, uint64_t microseconds);
 void txn_set_statement_deadline(struct txn_session *session, uint64_t deadline_ns);
 void txn_set_sync(struct txn_session *session, enum txn_sync sync);
 /* Any thread: ends the statement in progress, also a wait, with 57014. */
@@ -152,7 +154,13 @@ enum txn_result {
     TXN_CHANGED,        /* READ COMMITTED only: the row has a newer committed version than `seen`: evaluate again */
     TXN_GONE,           /* READ COMMITTED only: deleted meanwhile; moved_to is set when its key was changed */
     TXN_SELF_CHANGED,   /* changed or deleted before by this very command: skip the row */
+    TXN_LOCKED,         /* txn_lock_row with TXN_NO_WAIT: it would have had to wait */
 };
+
+/* PostgreSQL's four row lock modes.  KEY SHARE only conflicts with UPDATE, SHARE with the two above it, NO KEY UPDATE with all but KEY
+ * SHARE, UPDATE with all. */
+enum txn_row_lock { TXN_FOR_KEY_SHARE = 1, TXN_FOR_SHARE, TXN_FOR_NO_KEY_UPDATE, TXN_FOR_UPDATE };
+enum txn_wait { TXN_WAIT, TXN_NO_WAIT };
 
 /* What became of a write.  The bytes live in the op's scratch arena. */
 struct txn_outcome {
@@ -162,7 +170,8 @@ struct txn_outcome {
     struct bytes moved_to;          /* GONE: the row's new key; NULL data when it was deleted */
 };
 
-/* All of them wait for a writer in progress of the same key (deadlocks: 40P01 for the one whose wait closes the cycle).
+/* All of them wait for a writer in progress of the same key (deadlocks: 40P01 for the one with the least deadlock timeout, among
+ * equals for the one whose wait closes the cycle).
  * Errors: 40001, 40P01, 55P03, 57014, 25006 (read only), 54000 (key too long), 53100, 58030. */
 
 /* The key must be free: absent, ghost that is committed, or deleted by this transaction.  At REPEATABLE READ and above, a key whose
@@ -170,15 +179,22 @@ struct txn_outcome {
 int txn_insert(struct op *op, struct txn_session *session, struct btree *tree, struct bytes key, struct bytes value,
                struct txn_outcome *outcome) MUST_CHECK;
 /* seen: txn_read_ts() of the scan that found the row, or newest_ts after TXN_CHANGED. REPEATABLE READ and above fail with
- * 40001 where READ COMMITTED answers CHANGED or GONE. */
+ * 40001 where READ COMMITTED answers CHANGED or GONE.  Locks the row FOR UPDATE. */
 int txn_update(struct op *op, struct txn_session *session, struct btree *tree, struct bytes key, struct bytes value,
                CommitTs seen, struct txn_outcome *outcome) MUST_CHECK;
 /* moved_to: the row's new primary key when this delete is half of a key change, so that waiters can follow; else NULL data. */
 int txn_delete(struct op *op, struct txn_session *session, struct btree *tree, struct bytes key, struct bytes moved_to,
                CommitTs seen, struct txn_outcome *outcome) MUST_CHECK;
-/* Locks the row as an UPDATE would, without changing it, and returns its newest version: for re-evaluation in several steps. */
-int txn_lock_row(struct op *op, struct txn_session *session, struct btree *tree, struct bytes key, CommitTs seen,
-                 struct txn_outcome *outcome) MUST_CHECK;
+/* The same for an update that leaves all columns alone by which a foreign key may refer to the row: locks it FOR NO KEY UPDATE. */
+int txn_update_no_key(struct op *op, struct txn_session *session, struct btree *tree, struct bytes key, struct bytes value,
+                      CommitTs seen, struct txn_outcome *outcome) MUST_CHECK;
+/*
+ * Locks the row without changing it, until the end of the transaction or a rollback to an earlier mark.  WRITTEN: it is locked, and `newest`
+ * is its newest committed version (or the transaction's own), which is the one that was seen; but FOR KEY SHARE, which conflicts with
+ * no NO KEY UPDATE, may have passed over some: then `newest` has what they changed.  Otherwise as txn_update.
+ */
+int txn_lock_row(struct op *op, struct txn_session *session, struct btree *tree, struct bytes key, enum txn_row_lock mode,
+                 enum txn_wait wait, CommitTs seen, struct txn_outcome *outcome) MUST_CHECK;
 
 /* ---- trees and locks ------------------------------------------------------------------------------ */
 

@@ -64,7 +64,7 @@ struct txn {
     _Atomic CommitTs commit_ts;         /* 0 in progress; set at *ordered*, in the log's order; or TXN_TS_ABORTED */
     atomic_uint references;             /* one per entry, one of its session, one per run */
     atomic_bool ended;                  /* visible or undone: its lock-only entries no longer count */
-    atomic_bool contended;              /* somebody waits for one of its entries */
+    atomic_bool contended;              /* somebody waits on a chain that it has changed */
     bool serializable;
     bool recovered;                     /* a loser of the last restart */
     bool half_undone;                   /* manager->mutex: its rollback met a failing disk, and is tried again */
@@ -77,8 +77,8 @@ struct txn {
     struct version *entries;            /* newest first; entries_latch */
     _Atomic uint32_t entries_latch;
     struct run *runs;                   /* entries_latch */
-    struct version *locks;              /* its lock-only entries, newest first; the owner's thread */
-    struct chain *held;                 /* chains on which somebody waits for it; manager->waits */
+    struct row_lock *locks;             /* its lock-only entries, newest first; the owner's thread */
+    struct chain *held;                 /* chains changed by it on which somebody waits; manager->waits */
     struct txn *active_next, *active_prev;      /* manager->mutex */
     struct txn *purge_next, *purge_prev;        /* committed, entries still needed; manager->commits */
     bool queued;                        /* in that list */
@@ -88,7 +88,7 @@ struct txn {
     bool sync_full;
 };
 
-enum version_kind { VERSION_INSERT, VERSION_UPDATE, VERSION_DELETE, VERSION_LOCK };
+enum version_kind { VERSION_INSERT, VERSION_UPDATE, VERSION_DELETE };
 
 /* One change: what stood there before it. */
 struct version {
@@ -96,12 +96,14 @@ struct version {
     struct txn *writer;                 /* constant */
     struct chain *chain;                /* constant */
     struct version *own_next, *own_prev;        /* in the writer's list; its entries_latch */
-    Lsn lsn;                            /* of the log record; a lock: the session's lock number */
+    Lsn lsn;                            /* of the log record */
     uint32_t command;
     uint8_t kind;                       /* enum version_kind */
+    uint8_t lock_mode;                  /* enum txn_row_lock: how it locks the row while its writer is in progress */
     bool before_present;                /* a live record stood there */
     bool before_overflow;               /* `before` is a reference to an overflow chain */
     CommitTs reborn;                    /* commit of the newest deletion pruned below this entry; 0: none was */
+    CommitTs rekeyed;                   /* the same of the newest change that was more than NO KEY UPDATE */
     bool claimed;                       /* taken off the writer's list to be freed; entries_latch */
     uint32_t before_len;
     uint8_t *moved_to;                  /* heap: the row's new key, NULL when none */
@@ -110,17 +112,32 @@ struct version {
     uint8_t before[];
 };
 
-/* The entries of one key, newest first; a lock-only entry stays below its owner's writes. */
+/* A row lock without a change; rowlock.c. */
+struct row_lock {
+    struct row_lock *next;              /* of the chain; K2 */
+    struct row_lock *own_next;          /* in the writer's list; the owner's thread */
+    struct txn *writer;                 /* constant; takes its locks away before it goes */
+    struct chain *chain;                /* constant */
+    uint64_t position;                  /* session->lock_position when it was taken */
+    uint8_t mode;                       /* enum txn_row_lock; constant */
+    bool covered;                       /* K4; guarded as `next` */
+};
+
+/* The changes of one key, newest first, and the locks on it. */
 struct chain {
     struct chain *next;                 /* in the bucket */
     uint64_t hash;
+    struct txn_manager *manager;
     struct tree_info *info;
     struct version *head;
+    struct row_lock *locks;             /* K2 */
     uint32_t length, prune_at;
     uint32_t pins;                      /* writers that are about to push an entry; bucket latch */
     atomic_uint waiters;                /* changed under manager->waits, raised under the bucket latch too */
     struct wait *first_wait, *last_wait;        /* manager->waits */
-    struct txn *holder;                 /* for whom the first waiter waits, NULL: it has been granted; manager->waits */
+    struct txn *holder;                 /* who has changed the row and is in progress, while there are waiters; manager->waits */
+    uint8_t holder_mode;                /* enum txn_row_lock; manager->waits */
+    uint32_t overtaken;                 /* how often a waiter was passed by one who need not wait; manager->waits */
     struct chain *held_next, *held_prev;
     uint32_t key_len;
     uint8_t key[];
@@ -142,10 +159,12 @@ struct wait {
     struct wait *next, *prev;           /* in the queue */
     bool granted;                       /* a row: it has the right of way; a table: it has the lock */
     bool asleep;                        /* its thread waits: it has edges in the graph */
+    bool condemned;                     /* chosen to break a deadlock; its thread has not seen it yet */
     struct chain *chain;
     struct table_lock *table;
     enum txn_table_lock mode;
-    bool lock_only;                     /* a row: the holder has but a lock on it, which goes at *visible* */
+    enum txn_row_lock row_mode;
+    struct txn *writer;                 /* a row: of the session */
     _Atomic uint32_t word;              /* counts wake-ups */
 };
 
@@ -205,11 +224,15 @@ struct txn_session {
     const char *statement;              /* read by others only while this session sleeps in a wait */
     size_t statement_len;
     uint64_t lock_timeout_us, deadline_ns;
+    uint64_t deadlock_timeout_us;       /* of the members of a cycle the one with the least fails; read under manager->waits */
     atomic_bool cancel;
     void (*on_wait)(void *arg, bool waiting);
     void *on_wait_arg;
     struct wait wait;
-    uint64_t visited;                   /* stamp of the last search for a cycle; manager->waits */
+    /* Of the last search for a cycle (deadlock.c); manager->waits. */
+    uint64_t visited;                   /* its stamp */
+    struct txn_session *via, *search_next;      /* who waits for this one, and the list of those not yet looked at */
+    bool via_queue;                     /* it does so only because this one is before it in a queue */
 
     struct os_mutex fast_mutex;         /* RANK_LOCK_TABLE: guards own_locks against strong lockers */
     struct table_own *own_locks;
@@ -334,9 +357,10 @@ static inline uint64_t version__hash(TreeId tree, struct bytes key)
 struct bucket *version__lock(struct txn_manager *manager, uint64_t hash);
 void version__unlock(struct bucket *bucket);
 struct chain *version__find(struct bucket *bucket, uint64_t hash, const struct tree_info *info, struct bytes key);
-struct chain *version__new_chain(struct op *op, struct tree_info *info, uint64_t hash, struct bytes key) MUST_CHECK;
+struct chain *version__new_chain(struct op *op, struct txn_manager *manager, struct tree_info *info, uint64_t hash,
+                                 struct bytes key) MUST_CHECK;
 void version__add_chain(struct bucket *bucket, struct chain *chain);
-/* Frees the chain when it has neither entries nor waiters. */
+/* Frees the chain when it has neither entries nor locks nor waiters. */
 void version__drop_chain(struct bucket *bucket, struct chain *chain);
 /* The entry of a change of `before`; not yet on a chain. */
 struct version *version__new(struct op *op, struct txn *writer, uint8_t kind, uint32_t command,
@@ -380,6 +404,8 @@ int run__exclude(struct op *op, struct tree_info *info, struct bytes key) MUST_C
 /* The row, if it lies in a run and has no entry, gets one, so that it can be changed, locked, and waited for. */
 int run__materialise(struct op *op, struct txn_manager *manager, struct tree_info *info, uint64_t hash, struct bytes key)
     MUST_CHECK;
+/* Does the row lie in a run of this writer? */
+bool run__is_of(struct tree_info *info, const struct txn *writer, struct bytes key);
 void run__undone(struct tree_info *info, TxnId id, struct bytes key);
 /* The writer's commit is visible to all, or it was undone. */
 void run__drop_all(struct txn *writer);
@@ -390,41 +416,78 @@ static inline bool run__any(const struct tree_info *info)
     return atomic_load_explicit(&((struct tree_info *)info)->run_count, memory_order_acquire) > 0;
 }
 
+/* ---- rowlock.c ------------------------------------------------------------------------------------ */
+
+bool rowlock__conflict(enum txn_row_lock held, enum txn_row_lock asked);
+/* Does this lock stand in the way of the writer's request?  K2. */
+bool rowlock__in_way(const struct row_lock *lock, const struct txn *writer, enum txn_row_lock mode);
+/* The rest: bucket latch held. */
+/* The strongest mode of the changes of the newest writer. */
+enum txn_row_lock rowlock__mode_of_head(const struct chain *chain);
+/* Does anything that others hold on the row stand in the way? */
+bool rowlock__blocked(const struct chain *chain, const struct txn *writer, enum txn_row_lock mode);
+/* The strongest mode that the writer holds, by a change or a lock; 0: none. */
+int rowlock__held(const struct chain *chain, const struct txn *writer);
+/* Takes a lock that nobody is in the way of, if the session does not hold it; chain NULL: there is none yet. */
+int rowlock__take(struct op *op, struct txn_session *session, struct bucket *bucket, struct chain *chain, struct tree_info *info,
+                  uint64_t hash, struct bytes key, enum txn_row_lock mode) MUST_CHECK;
+/* The writer has changed the row, or a change of it was undone. */
+void rowlock__cover(struct chain *chain, const struct txn *writer);
+/* Without latches: lock-only entries taken after `position` go. */
+void rowlock__release(struct txn_session *session, uint64_t position);
+
 /* ---- wait.c --------------------------------------------------------------------------------------- */
 
-/* Under the chain's bucket latch: enqueues the session behind those who wait there.  False when the holder
- * has ended meanwhile: look again. */
-bool wait__enqueue_row(struct txn_session *session, struct chain *chain, struct txn *holder, bool lock_only);
-/* May the session take the free row now, or do others wait before it? Bucket latch held. */
-bool wait__has_way(struct txn_session *session, struct chain *chain);
-/* The session has put an entry on the chain: those who wait there wait for it from now on. Bucket latch held. */
+/* Under the chain's bucket latch: enqueues the session.  False when nothing stands in its way any more: go on. */
+bool wait__enqueue_row(struct txn_session *session, struct chain *chain, enum txn_row_lock mode);
+/* May the session take the row, which nobody holds against it, or must it let others go first?  Bucket latch held. */
+bool wait__has_way(struct txn_session *session, struct chain *chain, enum txn_row_lock mode);
+/* The session has taken the row: it is in no queue any more, and those who wait there wait for it from now on.  Bucket latch held. */
 void wait__took_row(struct txn_session *session, struct chain *chain);
+/* Something went from the chain: those who can may go on.  Bucket latch held. */
+void wait__look_again(struct chain *chain);
 /* Sleeps until granted, after a search for a deadlock.  On failure the place in the queue is given up. */
 int wait__sleep(struct op *op, struct txn_session *session) MUST_CHECK;
 /* Gives up a place or a right of way, if the session has one. */
 void wait__leave(struct txn_session *session);
-/* Ordered or undone: who waits for the writer's entries may go on.  locks_too: for lock-only entries also. */
-void wait__release_writer(struct txn *txn, bool locks_too);
-/* An entry went from the chain: its first waiter may go on. Bucket latch held. */
-void wait__release_chain(struct txn_manager *manager, struct chain *chain);
+/* Ordered or undone: who waits for the writer's changes may go on. */
+void wait__release_writer(struct txn *txn);
 /* Those who wait for the writer hear that its rollback is stuck with this SQLSTATE; "": that it is not. */
 void wait__set_stuck(struct txn *txn, const char *sqlstate);
 void wait__interrupt(struct txn_session *session);
+/* manager->waits held. */
+void wait__wake(struct wait *wait);
+/* Does what is before it in the queue stand in the way? */
+bool wait__conflicts(const struct wait *wait, const struct wait *ahead);
+/* Who could be granted after the queue was put in another order? */
+void wait__regrant(struct wait *member);
+struct wait **wait__first_of(struct wait *member);
+struct wait **wait__last_of(struct wait *member);
+
+/* ---- deadlock.c; manager->waits held ---------------------------------------------------------------- */
+
+/* The session is about to sleep.  Fails with 40P01 when it must give way. */
+int deadlock__check(struct op *op, struct txn_session *session) MUST_CHECK;
+/* It was condemned by another's search: does the cycle still exist? */
+int deadlock__confirm(struct op *op, struct txn_session *session) MUST_CHECK;
 
 /* ---- tablelock.c ---------------------------------------------------------------------------------- */
 
 void tablelock__release(struct txn_session *session, uint64_t position);
-/* manager->waits held: calls visit for each session that the waiting one must wait for; stops when it returns true. */
-bool tablelock__blockers(struct wait *wait, bool (*visit)(void *arg, struct txn_session *blocker), void *arg);
-/* manager->waits held: the wait is taken out of its queue and those behind it are looked at again. */
+/* manager->waits held: */
+/* Does what the session holds conflict with what is waited for? */
+bool tablelock__in_way(const struct table_hold *hold, const struct wait *wait);
+bool tablelock__modes_conflict(enum txn_table_lock one, enum txn_table_lock other);
+/* The wait is taken out of its queue and those behind it are looked at again. */
 void tablelock__leave(struct txn_manager *manager, struct wait *wait);
+void tablelock__regrant(struct table_lock *lock);
 const char *tablelock__mode_name(enum txn_table_lock mode);
+const char *tablelock__describe(struct op *op, const struct wait *wait);
 
 /* ---- commit.c ------------------------------------------------------------------------------------- */
 
 /* Advances visible_ts over the ring, and flushes if need be until ts is visible. */
 int commit__await_visible(struct op *op, struct txn_manager *manager, CommitTs ts) MUST_CHECK;
-void commit__release_row_locks(struct txn_session *session, uint64_t position);
 void commit__depend(struct txn_session *session, CommitTs ts);
 /* Undoes the writer's log chain and records that in the log.  undo: made by commit__prepare_undo; has the error on failure. */
 int commit__undo(struct op *undo, struct txn *txn) MUST_CHECK;

@@ -10,8 +10,8 @@
  *      a snapshot at 300 undoes both in thought and reads "a"; one at 320 reads "b"; writer 9 itself reads "c".
  *
  * So reading is: begin with the record; as long as the newest remaining entry is not visible to me, take its before-image.
- * An uncommitted entry at the head is at the same time the row's lock.  Explicit row locks are entries that changed
- * nothing; readers pass over them.
+ * An uncommitted entry at the head is at the same time the row's lock.  Explicit row locks hang on the chain beside the entries
+ * (rowlock.c); readers know nothing of them.
  *
  * An entry can go once every snapshot sees its writer (purge), or when no snapshot lies between it and the next older
  * one (pruning): a snapshot that sees neither undoes the older one too, and lands at the same image.
@@ -85,7 +85,8 @@ struct chain *version__find(struct bucket *bucket, uint64_t hash, const struct t
     return NULL;
 }
 
-struct chain *version__new_chain(struct op *op, struct tree_info *info, uint64_t hash, struct bytes key)
+struct chain *version__new_chain(struct op *op, struct txn_manager *manager, struct tree_info *info, uint64_t hash,
+                                 struct bytes key)
 {
     struct chain *chain = mem_alloc(sizeof(*chain) + key.len);
 
@@ -94,6 +95,7 @@ struct chain *version__new_chain(struct op *op, struct tree_info *info, uint64_t
         return NULL;
     }
     memset(chain, 0, sizeof(*chain));
+    chain->manager = manager;
     chain->info = info;
     chain->hash = hash;
     chain->prune_at = 4;
@@ -112,7 +114,7 @@ void version__add_chain(struct bucket *bucket, struct chain *chain)
 
 void version__drop_chain(struct bucket *bucket, struct chain *chain)
 {
-    if (chain->head != NULL || chain->pins > 0 || atomic_load_explicit(&chain->waiters, memory_order_acquire) > 0) {
+    if (chain->head != NULL || chain->locks != NULL || chain->pins > 0 || atomic_load_explicit(&chain->waiters, memory_order_acquire) > 0) {
         return;
     }
     struct chain **at = &bucket->first;
@@ -128,7 +130,7 @@ void version__drop_chain(struct bucket *bucket, struct chain *chain)
 struct version *version__new(struct op *op, struct txn *writer, uint8_t kind, uint32_t command,
                              const struct btree_record *before, struct bytes moved_to)
 {
-    bool present = before != NULL && !(before->flags & BTREE_GHOST) && kind != VERSION_LOCK;
+    bool present = before != NULL && !(before->flags & BTREE_GHOST);
     size_t len = present ? before->value.len : 0;
     struct version *entry = mem_alloc(sizeof(*entry) + len);
 
@@ -139,6 +141,7 @@ struct version *version__new(struct op *op, struct txn *writer, uint8_t kind, ui
     memset(entry, 0, sizeof(*entry));
     entry->writer = writer;
     entry->kind = kind;
+    entry->lock_mode = TXN_FOR_UPDATE;
     entry->command = command;
     entry->before_present = present;
     entry->before_overflow = present && (before->flags & BTREE_OVERFLOW);
@@ -172,11 +175,6 @@ static void list_entry(struct version *entry)
 {
     struct txn *writer = entry->writer;
 
-    if (entry->kind == VERSION_LOCK) {
-        entry->own_next = writer->locks;
-        writer->locks = entry;
-        return;
-    }
     spin_lock(&writer->entries_latch);
     entry->own_next = writer->entries;
     entry->own_prev = NULL;
@@ -289,9 +287,6 @@ static int resolve_chain(struct op *op, const struct view *view, const struct ch
     const struct version *hidden = NULL;
 
     for (const struct version *entry = chain->head; entry != NULL; entry = entry->older) {
-        if (entry->kind == VERSION_LOCK) {
-            continue;
-        }
         if (is_visible(entry, view)) {
             out->settled = true;
             break;
@@ -377,7 +372,9 @@ static bool snapshot_between(const CommitTs *list, size_t count, CommitTs from, 
 static void inherit(struct version *newer, struct version *gone)
 {
     CommitTs deleted = gone->kind == VERSION_DELETE ? writer__ts(gone->writer) : gone->reborn;
+    CommitTs rekeyed = gone->lock_mode > TXN_FOR_NO_KEY_UPDATE ? writer__ts(gone->writer) : gone->rekeyed;
 
+    newer->rekeyed = rekeyed > newer->rekeyed ? rekeyed : newer->rekeyed;
     if (deleted <= newer->reborn) {
         return;
     }
@@ -402,16 +399,9 @@ void version__prune(struct txn_manager *manager, struct bucket *bucket, struct c
     struct version *newer = chain->head;
     for (struct version *entry = newer->older, *next; entry != NULL; entry = next) {
         next = entry->older;
-        if (entry->kind == VERSION_LOCK) {
-            continue;
-        }
-        struct version *older = next;
-        while (older != NULL && older->kind == VERSION_LOCK) {
-            older = older->older;
-        }
         CommitTs to = writer__ts(entry->writer);
-        CommitTs from = older != NULL ? writer__ts(older->writer) : 0;
-        bool settled = to != 0 && to <= visible && newer->kind != VERSION_LOCK && writer__ts(newer->writer) != 0;
+        CommitTs from = next != NULL ? writer__ts(next->writer) : 0;
+        bool settled = to != 0 && to <= visible && writer__ts(newer->writer) != 0;
         if (settled && !snapshot_between(list, count, from, to) && claim(entry)) {
             inherit(newer, entry);
             version__remove(manager, bucket, entry);
@@ -502,7 +492,7 @@ uint8_t version__undone(void *context, TxnId id, TreeId tree, struct bytes key, 
     struct bucket *bucket = version__lock(manager, hash);
     struct chain *chain = version__find(bucket, hash, info, key);
     struct version *entry = chain != NULL ? chain->head : NULL;
-    while (entry != NULL && (entry->writer->id != id || entry->lsn != undone_lsn || entry->kind == VERSION_LOCK)) {
+    while (entry != NULL && (entry->writer->id != id || entry->lsn != undone_lsn)) {
         entry = entry->older;
     }
     if (entry == NULL && chain != NULL) {
@@ -516,13 +506,15 @@ uint8_t version__undone(void *context, TxnId id, TreeId tree, struct bytes key, 
             purge__ghost(manager, info, key);
         }
         flags = last ? 0 : BTREE_VERSIONED;
-        if (atomic_load_explicit(&chain->waiters, memory_order_relaxed) > 0) {
-            struct version *below = entry->older;
-            if (below == NULL || below->writer != entry->writer) {
-                wait__release_chain(manager, chain);
-            }
-        }
+        struct txn *writer = entry->writer;
+        chain->pins++;
+        writer__ref(writer);
         version__remove(manager, bucket, entry);
+        rowlock__cover(chain, writer);
+        wait__look_again(chain);
+        writer__unref(writer);
+        chain->pins--;
+        version__drop_chain(bucket, chain);
     } else if (chain != NULL) {
         flags = BTREE_VERSIONED;
     }

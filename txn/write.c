@@ -1,16 +1,18 @@
 /*
  * write.c -- insert, update, delete and lock of one record: who may, who waits, who has lost.
  *
- * Every write is one call of btree_change.  Under the leaf's exclusive latch `judge` looks at the record and at the head of its
- * chain and decides:
+ * Every write is one call of btree_change.  Under the leaf's exclusive latch `judge` looks at the record and at its chain
+ * and decides:
  *
- *      head in progress, another's    wait for it to go, without latches, then look again
- *      others queue for the row       queue behind them
+ *      another's change or lock is    wait for it to go, without latches, then look again
+ *      in the way (rowlock.c)
+ *      others have the right of way   queue behind them
  *      head committed after `seen`    first updater wins: REPEATABLE READ and above fail with 40001, READ COMMITTED
  *                                     gets the newest version to evaluate its condition on, or hears that the row is gone
  *      else                           change it, and push an entry with what stood there
  *
- * The entry is pushed in `applied`, under the same latch as the change, so nobody ever meets the one without the other.
+ * The entry is pushed in `applied`, under the same latch as the change, so nobody ever meets the one without the other.  A bare row lock
+ * is judged in the same way under the leaf's shared latch, and leaves the record alone.
  *
  * F1  A write never overwrites an uncommitted change of another.
  * F2  At REPEATABLE READ and above a write never overwrites a version that its snapshot does not see.
@@ -24,12 +26,17 @@
 enum write_verdict { VERDICT_GO, VERDICT_WAIT, VERDICT_ANSWER, VERDICT_LOST_UPDATE, VERDICT_LOST_DELETE,
                      VERDICT_LOST_DEPENDENCY };
 
+/* The first three are those of enum version_kind. */
+enum write_kind { WRITE_INSERT = VERSION_INSERT, WRITE_UPDATE = VERSION_UPDATE, WRITE_DELETE = VERSION_DELETE, WRITE_LOCK };
+
 struct write_call {
     struct txn_session *session;
     struct txn *writer;
     struct tree_info *info;
     struct btree *tree;
-    uint8_t kind;                   /* enum version_kind */
+    enum write_kind kind;
+    enum txn_row_lock mode;         /* how it locks the row */
+    enum txn_wait wait;
     bool internal;                  /* txn/'s own records: no first-updater-wins */
     bool had_read;                  /* SERIALIZABLE insert: the transaction had looked for this key before */
     uint64_t hash;
@@ -49,45 +56,36 @@ struct write_call {
 
 /* ---- judging -------------------------------------------------------------------------------------- */
 
-/* The newest entry that is a change, and whether anybody else's lock stands above it or alone. */
-static struct version *newest_write(struct version *head)
+/* The newest change that is committed or the caller's own.  One of another in progress may stand above it, if their locks agree. */
+static struct version *newest_settled(const struct write_call *call, struct version *head)
 {
-    while (head != NULL && head->kind == VERSION_LOCK) {
+    while (head != NULL && head->writer != call->writer && writer__ts(head->writer) == 0) {
         head = head->older;
     }
     return head;
 }
 
-static struct txn *blocking_writer(const struct write_call *call, struct chain *chain, bool *lock_only)
-{
-    *lock_only = false;
-    for (struct version *entry = chain->head; entry != NULL; entry = entry->older) {
-        if (entry->writer == call->writer) {
-            return NULL;
-        }
-        if (entry->kind != VERSION_LOCK) {
-            return writer__ts(entry->writer) == 0 ? entry->writer : NULL;
-        }
-        if (!atomic_load_explicit(&entry->writer->ended, memory_order_acquire)) {
-            *lock_only = true;
-            return entry->writer;
-        }
-    }
-    return NULL;
-}
-
 /* The newest committed version goes to the caller: for a duplicate's message, or for re-evaluation. */
-static int answer_newest(struct op *op, struct write_call *call, const struct btree_record *record, CommitTs ts)
+static int answer_newest(struct op *op, struct write_call *call, const struct btree_record *record,
+                         const struct chain *chain, CommitTs ts)
 {
     struct txn_outcome *outcome = call->outcome;
+    struct bytes from = record->value;
+    bool overflow = (record->flags & BTREE_OVERFLOW) != 0;
 
-    uint8_t *copy = op_alloc(op, record->value.len + 1);
+    /* What others have not committed is undone in thought. */
+    for (const struct version *entry = chain != NULL ? chain->head : NULL;
+         entry != NULL && entry->writer != call->writer && writer__ts(entry->writer) == 0; entry = entry->older) {
+        from = (struct bytes){ entry->before, entry->before_len };
+        overflow = entry->before_overflow;
+    }
+    uint8_t *copy = op_alloc(op, from.len + 1);
     if (copy == NULL) {
         return OP_FAILED;
     }
-    memcpy(copy, record->value.data, record->value.len);
-    struct bytes value = { copy, record->value.len };
-    if (record->flags & BTREE_OVERFLOW) {
+    memcpy(copy, from.data, from.len);
+    struct bytes value = { copy, from.len };
+    if (overflow) {
         call->newest_reference = value;
     } else {
         outcome->newest = value;
@@ -113,24 +111,26 @@ static int answer_gone(struct op *op, struct write_call *call, const struct vers
 
 /* The row was changed by a commit that the caller has not seen. */
 static int judge_changed(struct op *op, struct write_call *call, const struct btree_record *record,
-                         struct version *newest)
+                         const struct chain *chain, struct version *newest)
 {
     struct txn_session *session = call->session;
     CommitTs ts = writer__ts(newest->writer);
     const struct version *deletion = NULL;
+    bool rekeyed = false;
 
-    commit__depend(session, ts);
     for (const struct version *entry = newest; entry != NULL; entry = entry->older) {
-        if (entry->kind == VERSION_LOCK) {
-            continue;
-        }
         if (writer__ts(entry->writer) <= call->seen) {
             break;
         }
+        rekeyed |= entry->lock_mode > TXN_FOR_NO_KEY_UPDATE || entry->rekeyed > call->seen;
         if (entry->kind == VERSION_DELETE || entry->reborn > call->seen) {
             deletion = entry;
         }
     }
+    if (call->kind == WRITE_LOCK && call->mode == TXN_FOR_KEY_SHARE && !rekeyed) {
+        return 0;       /* the lock is on the key, and that is as it was seen */
+    }
+    commit__depend(session, ts);
     if (session->level != TXN_READ_COMMITTED) {
         call->lost_to = ts;
         call->verdict = deletion != NULL ? VERDICT_LOST_DELETE : VERDICT_LOST_UPDATE;
@@ -141,12 +141,12 @@ static int judge_changed(struct op *op, struct write_call *call, const struct bt
     }
     call->outcome->result = TXN_CHANGED;
     call->verdict = VERDICT_ANSWER;
-    return answer_newest(op, call, record, ts);
+    return answer_newest(op, call, record, chain, ts);
 }
 
 /* Update, delete and lock: the row must be live, and as the caller saw it. */
 static int judge_existing(struct op *op, struct write_call *call, const struct btree_record *record,
-                          struct version *newest)
+                          const struct chain *chain, struct version *newest)
 {
     bool live = record != NULL && !(record->flags & BTREE_GHOST);
 
@@ -158,7 +158,7 @@ static int judge_existing(struct op *op, struct write_call *call, const struct b
         return 0;
     }
     if (newest != NULL && !call->internal && writer__ts(newest->writer) > call->seen) {
-        return judge_changed(op, call, record, newest);
+        return judge_changed(op, call, record, chain, newest);
     }
     return live ? 0 : answer_gone(op, call, NULL);
 }
@@ -185,16 +185,16 @@ static int judge_new(struct op *op, struct write_call *call, const struct btree_
                 return 0;
             }
         }
-        return answer_newest(op, call, record, ts);
+        return answer_newest(op, call, record, NULL, ts);
     }
     if (ts > session->read_ts && session->level != TXN_READ_COMMITTED && !call->internal) {
         /* Deleted by a concurrent transaction: was it there for us? */
         const struct version *hidden = newest;
         for (const struct version *entry = newest; entry != NULL; entry = entry->older) {
-            if (entry->kind != VERSION_LOCK && writer__ts(entry->writer) <= session->read_ts) {
+            if (writer__ts(entry->writer) <= session->read_ts) {
                 break;
             }
-            hidden = entry->kind != VERSION_LOCK ? entry : hidden;
+            hidden = entry;
         }
         if (hidden->before_present && hidden->writer != call->writer) {
             call->verdict = VERDICT_LOST_DELETE;
@@ -223,14 +223,18 @@ static int prepare_entry(struct op *op, struct write_call *call, const struct bt
         chain->pins++;
         call->chain = chain;
     } else {
-        call->chain = version__new_chain(op, call->info, call->hash, call->key);
+        call->chain = version__new_chain(op, call->session->manager, call->info, call->hash, call->key);
         if (call->chain == NULL) {
             return OP_FAILED;
         }
         call->chain_is_new = true;
     }
-    call->entry = version__new(op, call->writer, call->kind, call->session->command, record, call->moved_to);
-    return call->entry != NULL ? 0 : OP_FAILED;
+    call->entry = version__new(op, call->writer, (uint8_t)call->kind, call->session->command, record, call->moved_to);
+    if (call->entry == NULL) {
+        return OP_FAILED;
+    }
+    call->entry->lock_mode = (uint8_t)call->mode;
+    return 0;
 }
 
 /* With the bucket latch held: decides, and when it must wait, enqueues. */
@@ -241,17 +245,22 @@ static int decide(struct op *op, struct write_call *call, const struct btree_rec
 
     call->verdict = VERDICT_GO;
     if (chain != NULL) {
-        bool lock_only, own = chain->head != NULL && chain->head->writer == call->writer;
-        struct txn *blocker = blocking_writer(call, chain, &lock_only);
-        if (blocker != NULL || (!own && !wait__has_way(session, chain))) {
-            if (wait__enqueue_row(session, chain, blocker, lock_only)) {
+        bool mine = rowlock__held(chain, call->writer) >= (int)call->mode;
+        if (!mine && (rowlock__blocked(chain, call->writer, call->mode) || !wait__has_way(session, chain, call->mode))) {
+            if (call->wait == TXN_NO_WAIT) {
+                call->outcome->result = TXN_LOCKED;
+                call->verdict = VERDICT_ANSWER;
+                return 0;
+            }
+            if (wait__enqueue_row(session, chain, call->mode)) {
                 call->verdict = VERDICT_WAIT;
                 return 0;
             }
         }
-        newest = newest_write(chain->head);
+        newest = newest_settled(call, chain->head);
     }
-    return call->kind == VERSION_INSERT ? judge_new(op, call, record, newest) : judge_existing(op, call, record, newest);
+    return call->kind == WRITE_INSERT ? judge_new(op, call, record, newest)
+                                      : judge_existing(op, call, record, chain, newest);
 }
 
 /* Under the leaf's latch: all that can be decided, and if it is to go ahead, all that could still fail. */
@@ -309,7 +318,7 @@ static int judge(void *arg, struct op *op, const struct btree_record *before, st
 
     *apply = false;
     call->in_run = false;
-    if (before == NULL && call->kind == VERSION_INSERT) {
+    if (before == NULL && call->kind == WRITE_INSERT) {
         *apply = true;
         return judge_absent(op, call, change->at_end);
     }
@@ -337,7 +346,9 @@ static void push_entry(struct write_call *call)
     } else {
         call->chain->pins--;
     }
+    assert(!rowlock__blocked(call->chain, call->writer, call->mode));
     version__push(manager, bucket, call->chain, call->entry);
+    rowlock__cover(call->chain, call->writer);
     wait__took_row(call->session, call->chain);
     call->entry = NULL;
     call->chain = NULL;
@@ -417,7 +428,7 @@ static int prepare(struct op *op, struct write_call *call)
     }
     call->hash = version__hash(call->info->id, call->key);
     leave_other_row(call);
-    if (call->kind == VERSION_INSERT && session->ssi != NULL && !call->internal) {
+    if (call->kind == WRITE_INSERT && session->ssi != NULL && !call->internal) {
         /* The probe for a duplicate is a read of the key. */
         call->had_read = ssi__has_read(session, call->info, call->key);
         return ssi__read_point(op, session, call->info, call->key);
@@ -470,8 +481,20 @@ static int write_row(struct op *op, struct write_call *call, struct btree_change
 int txn_insert(struct op *op, struct txn_session *session, struct btree *tree, struct bytes key, struct bytes value,
                struct txn_outcome *outcome)
 {
-    struct write_call call = { .session = session, .tree = tree, .kind = VERSION_INSERT, .key = key, .outcome = outcome };
+    struct write_call call = { .session = session, .tree = tree, .kind = WRITE_INSERT, .mode = TXN_FOR_UPDATE, .key = key,
+                               .outcome = outcome };
     struct btree_change change = { .kind = BTREE_INSERT, .key = key, .value = value };
+
+    memset(outcome, 0, sizeof(*outcome));
+    return write_row(op, &call, &change);
+}
+
+static int update_row(struct op *op, struct txn_session *session, struct btree *tree, struct bytes key, struct bytes value,
+                      enum txn_row_lock mode, CommitTs seen, struct txn_outcome *outcome)
+{
+    struct write_call call = { .session = session, .tree = tree, .kind = WRITE_UPDATE, .mode = mode, .key = key, .seen = seen,
+                               .outcome = outcome };
+    struct btree_change change = { .kind = BTREE_UPDATE, .key = key, .value = value };
 
     memset(outcome, 0, sizeof(*outcome));
     return write_row(op, &call, &change);
@@ -480,18 +503,19 @@ int txn_insert(struct op *op, struct txn_session *session, struct btree *tree, s
 int txn_update(struct op *op, struct txn_session *session, struct btree *tree, struct bytes key, struct bytes value,
                CommitTs seen, struct txn_outcome *outcome)
 {
-    struct write_call call = { .session = session, .tree = tree, .kind = VERSION_UPDATE, .key = key, .seen = seen,
-                               .outcome = outcome };
-    struct btree_change change = { .kind = BTREE_UPDATE, .key = key, .value = value };
+    return update_row(op, session, tree, key, value, TXN_FOR_UPDATE, seen, outcome);
+}
 
-    memset(outcome, 0, sizeof(*outcome));
-    return write_row(op, &call, &change);
+int txn_update_no_key(struct op *op, struct txn_session *session, struct btree *tree, struct bytes key, struct bytes value,
+                      CommitTs seen, struct txn_outcome *outcome)
+{
+    return update_row(op, session, tree, key, value, TXN_FOR_NO_KEY_UPDATE, seen, outcome);
 }
 
 int txn_delete(struct op *op, struct txn_session *session, struct btree *tree, struct bytes key, struct bytes moved_to,
                CommitTs seen, struct txn_outcome *outcome)
 {
-    struct write_call call = { .session = session, .tree = tree, .kind = VERSION_DELETE, .key = key,
+    struct write_call call = { .session = session, .tree = tree, .kind = WRITE_DELETE, .mode = TXN_FOR_UPDATE, .key = key,
                                .moved_to = moved_to, .seen = seen, .outcome = outcome };
     struct btree_change change = { .kind = BTREE_DELETE, .key = key };
 
@@ -502,10 +526,10 @@ int txn_delete(struct op *op, struct txn_session *session, struct btree *tree, s
 int write__internal(struct op *op, struct txn_session *session, struct btree *tree, enum btree_change_kind kind,
                     struct bytes key, struct bytes value)
 {
-    static const uint8_t kinds[] = { VERSION_INSERT, VERSION_UPDATE, VERSION_DELETE };
+    static const enum write_kind kinds[] = { WRITE_INSERT, WRITE_UPDATE, WRITE_DELETE };
     struct txn_outcome outcome = { .result = TXN_WRITTEN };
-    struct write_call call = { .session = session, .tree = tree, .kind = kinds[kind], .key = key, .internal = true,
-                               .outcome = &outcome };
+    struct write_call call = { .session = session, .tree = tree, .kind = kinds[kind], .mode = TXN_FOR_UPDATE, .key = key,
+                               .internal = true, .outcome = &outcome };
     struct btree_change change = { .kind = kind, .key = key, .value = value };
 
     return write_row(op, &call, &change);
@@ -513,14 +537,15 @@ int write__internal(struct op *op, struct txn_session *session, struct btree *tr
 
 /* ---- row locks ------------------------------------------------------------------------------------ */
 
-/* Under the leaf's shared latch and the bucket's: a lock-only entry at the bottom of what is ours. */
+/* Under the leaf's shared latch. */
 static int lock_record(void *arg, struct op *op, const struct btree_record *record)
 {
     struct write_call *call = arg;
     struct txn_session *session = call->session;
     struct txn_manager *manager = session->manager;
+    bool own_run = record != NULL && run__any(call->info) && run__is_of(call->info, call->writer, call->key);
 
-    if (record != NULL && run__any(call->info) &&
+    if (record != NULL && !own_run && run__any(call->info) &&
         run__materialise(op, manager, call->info, call->hash, call->key) != 0) {
         return OP_FAILED;
     }
@@ -528,34 +553,20 @@ static int lock_record(void *arg, struct op *op, const struct btree_record *reco
     struct chain *chain = version__find(bucket, call->hash, call->info, call->key);
     int rc = decide(op, call, record, chain);
     if (rc == 0 && call->verdict == VERDICT_GO) {
-        rc = answer_newest(op, call, record, 0);
-        bool own = chain != NULL && chain->head != NULL && chain->head->writer == call->writer;
-        if (rc == 0 && !own) {
-            call->entry = version__new(op, call->writer, VERSION_LOCK, session->command, NULL, (struct bytes){ NULL, 0 });
-            if (chain == NULL && call->entry != NULL) {
-                chain = version__new_chain(op, call->info, call->hash, call->key);
-                if (chain != NULL) {
-                    version__add_chain(bucket, chain);
-                }
-            }
-            rc = chain != NULL && call->entry != NULL ? 0 : OP_FAILED;
-        }
-        if (rc == 0 && !own) {
-            call->entry->lsn = ++session->lock_position;
-            version__push(manager, bucket, chain, call->entry);
-            wait__took_row(session, chain);
-            call->entry = NULL;
+        rc = answer_newest(op, call, record, chain, 0);
+        if (rc == 0 && (chain != NULL || !own_run)) {   /* what it appended itself is locked as it is */
+            rc = rowlock__take(op, session, bucket, chain, call->info, call->hash, call->key, call->mode);
         }
     }
     version__unlock(bucket);
     return rc;
 }
 
-int txn_lock_row(struct op *op, struct txn_session *session, struct btree *tree, struct bytes key, CommitTs seen,
-                 struct txn_outcome *outcome)
+int txn_lock_row(struct op *op, struct txn_session *session, struct btree *tree, struct bytes key, enum txn_row_lock mode,
+                 enum txn_wait wait, CommitTs seen, struct txn_outcome *outcome)
 {
-    struct write_call call = { .session = session, .tree = tree, .kind = VERSION_LOCK, .key = key, .seen = seen,
-                               .outcome = outcome };
+    struct write_call call = { .session = session, .tree = tree, .kind = WRITE_LOCK, .mode = mode, .wait = wait, .key = key,
+                               .seen = seen, .outcome = outcome };
 
     memset(outcome, 0, sizeof(*outcome));
     int rc = prepare(op, &call);
@@ -577,6 +588,5 @@ int txn_lock_row(struct op *op, struct txn_session *session, struct btree *tree,
     if (call.verdict != VERDICT_ANSWER || outcome->result != TXN_CHANGED) {
         wait__leave(session);
     }
-    cleanup(&call);
     return rc;
 }

@@ -298,7 +298,7 @@ static inline void fill(struct db *db, const char *const *rows, size_t count)
 
 /* ---- steps that may wait -------------------------------------------------------------------------- */
 
-enum step_kind { STEP_PUT, STEP_INSERT, STEP_DELETE, STEP_LOCK_ROW, STEP_LOCK_TABLE };
+enum step_kind { STEP_PUT, STEP_PUT_NO_KEY, STEP_INSERT, STEP_DELETE, STEP_LOCK_ROW, STEP_LOCK_TABLE };
 
 struct step {
     struct db db;           /* a copy with an op of its own */
@@ -308,6 +308,7 @@ struct step {
     CommitTs seen;          /* 0: the statement's own snapshot */
     uint64_t table;
     enum txn_table_lock mode;
+    enum txn_row_lock row_mode;     /* 0: FOR UPDATE */
     bool in_statement;      /* the statement has begun already, and goes on afterwards */
     struct txn_outcome outcome;
     char newest[64], moved_to[64], sqlstate[6], detail[512];
@@ -323,13 +324,16 @@ static inline int step_call(struct step *step, struct op *op, struct txn_session
     switch (step->kind) {
     case STEP_PUT:
         return txn_update(op, session, tree, text(step->key), text(step->value), seen, &step->outcome);
+    case STEP_PUT_NO_KEY:
+        return txn_update_no_key(op, session, tree, text(step->key), text(step->value), seen, &step->outcome);
     case STEP_INSERT:
         return txn_insert(op, session, tree, text(step->key), text(step->value), &step->outcome);
     case STEP_DELETE:
         return txn_delete(op, session, tree, text(step->key),
                           step->value != NULL ? text(step->value) : (struct bytes){ NULL, 0 }, seen, &step->outcome);
     case STEP_LOCK_ROW:
-        return txn_lock_row(op, session, tree, text(step->key), seen, &step->outcome);
+        return txn_lock_row(op, session, tree, text(step->key), step->row_mode != 0 ? step->row_mode : TXN_FOR_UPDATE,
+                            TXN_WAIT, seen, &step->outcome);
     case STEP_LOCK_TABLE:
         return txn_lock_table(op, session, step->table, step->mode);
     }
