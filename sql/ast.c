@@ -319,12 +319,13 @@ struct ast_expr *parse__subquery(struct parse *p, enum ast_expr_kind kind, int p
 
 /* ---- queries ---- */
 
-struct ast_select *parse__union(struct parse *p, const struct token *token, struct ast_select *left, struct ast_select *right,
-                                bool all)
+struct ast_select *parse__set_operation(struct parse *p, enum ast_set_operation operation, struct ast_select *left,
+                                        struct ast_select *right, bool all)
 {
     struct ast_select *select = PARSE_NEW(p, ast_select);
 
-    select->kind = AST_SELECT_UNION;
+    select->kind = AST_SELECT_SET;
+    select->operation = operation;
     select->position = left->position;
     select->left = left;
     select->right = right;

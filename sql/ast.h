@@ -160,7 +160,8 @@ struct ast_row {
     struct ast_row *next;
 };
 
-enum ast_select_kind { AST_SELECT_PLAIN, AST_SELECT_VALUES, AST_SELECT_UNION };
+enum ast_select_kind { AST_SELECT_PLAIN, AST_SELECT_VALUES, AST_SELECT_SET };
+enum ast_set_operation { AST_UNION, AST_INTERSECT, AST_EXCEPT };
 
 struct ast_select {
     enum ast_select_kind kind;
@@ -172,7 +173,8 @@ struct ast_select {
     struct ast_expr *groups;
     struct ast_expr *having;
     struct ast_row *rows;           /* VALUES */
-    bool all;                       /* UNION ALL */
+    enum ast_set_operation operation;   /* SET */
+    bool all;
     struct ast_select *left, *right;
     struct ast_order *order;        /* any kind */
     struct ast_expr *limit, *offset;

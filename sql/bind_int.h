@@ -150,7 +150,7 @@ int bind__limit(struct binder *b, enum place place, const struct ast_expr *ast, 
 
 /* ---- bind_union.c ---- */
 /* Both branches, and the outputs as targets of the current query. */
-int bind__union(struct binder *b, const struct ast_select *ast) MUST_CHECK;
+int bind__set_operation(struct binder *b, const struct ast_select *ast) MUST_CHECK;
 int bind__values(struct binder *b, const struct ast_select *ast) MUST_CHECK;
 /* Turns output `column` of a query to a type, in place or by a query around it. */
 int bind__coerce_output(struct binder *b, struct query **query, const struct sql_type *types, enum cast_context context,

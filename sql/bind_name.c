@@ -312,7 +312,7 @@ static int label_of(const struct ast_expr *ast, const char **label)
         return ast->right && inner == *label ? 2 : 1;
     case AST_SUBQUERY: {
         const struct ast_select *select = ast->select;
-        while (select->kind == AST_SELECT_UNION)
+        while (select->kind == AST_SELECT_SET)
             select = select->left;
         if (select->kind != AST_SELECT_PLAIN || !select->targets) {
             *label = "column1";

@@ -105,8 +105,8 @@ int bind__select(struct binder *b, const struct ast_select *ast, bool settle, st
     if (!query || bind__enter(b, ast->position))
         return OP_FAILED;
     bind__push(b, &scope, query);
-    if (ast->kind == AST_SELECT_UNION)
-        rc = bind__union(b, ast) || bind__order(b, ast->order);
+    if (ast->kind == AST_SELECT_SET)
+        rc = bind__set_operation(b, ast) || bind__order(b, ast->order);
     else
         rc = ast->kind == AST_SELECT_VALUES ? bind_rows(b, ast) : bind_plain(b, ast);
     if (!rc)

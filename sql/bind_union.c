@@ -1,5 +1,5 @@
 /*
- * bind_union.c -- queries whose rows come from several places: UNION and VALUES.
+ * bind_union.c -- queries whose rows come from several places: UNION, INTERSECT, EXCEPT and VALUES.
  *
  * All branches must agree in the number of columns and in types.  The types are chosen column by column, as for CASE, and the branches
  * are turned to them where they make their outputs, so that a literal in one branch is read as the type of the other.
@@ -135,24 +135,29 @@ int bind__coerce_output(struct binder *b, struct query **query, const struct sql
     return coerce_in_place(b, *query, types, context, columns);
 }
 
-/* ---- UNION ---- */
+/* ---- UNION, INTERSECT, EXCEPT ---- */
 
-static int common_types(struct binder *b, const struct query *left, const struct query *right, int count, struct sql_type *types)
+static int common_types(struct binder *b, const char *what, const struct query *left, const struct query *right, int count, struct sql_type *types)
 {
     for (int i = 0; i < count; i++) {
         struct expr *pair[2] = { left->targets[i].expr, right->targets[i].expr };
-        if (bind__common_type(b, pair, 2, "UNION", &types[i]))
+        if (bind__common_type(b, pair, 2, what, &types[i]))
             return OP_FAILED;
         for (int j = 0; j < 2; j++)
             if (!bind__can_coerce(pair[j]->type.oid, types[i].oid, CAST_IMPLICIT))
-                return op_fail_at(b->op, pair[j]->position, "42846", "UNION could not convert type %s to %s",
-                                  bind__type_name(pair[j]->type.oid), bind__type_name(types[i].oid));
+                return op_fail_at(b->op, pair[j]->position, "42846", "%s could not convert type %s to %s",
+                                  what, bind__type_name(pair[j]->type.oid), bind__type_name(types[i].oid));
     }
     return OP_OK;
 }
 
-int bind__union(struct binder *b, const struct ast_select *ast)
+int bind__set_operation(struct binder *b, const struct ast_select *ast)
 {
+    static const char *const names[] = { [AST_UNION] = "UNION", [AST_INTERSECT] = "INTERSECT", [AST_EXCEPT] = "EXCEPT" };
+    static const enum set_kind kinds[][2] = { [AST_UNION] = { SET_UNION, SET_UNION_ALL },
+                                              [AST_INTERSECT] = { SET_INTERSECT, SET_INTERSECT_ALL },
+                                              [AST_EXCEPT] = { SET_EXCEPT, SET_EXCEPT_ALL } };
+    const char *what = names[ast->operation];
     struct query *query = b->scope->query, *left, *right;
 
     /* the branches do not see this query's names: there are none yet */
@@ -161,12 +166,12 @@ int bind__union(struct binder *b, const struct ast_select *ast)
     int count = bind__visible_targets(left);
     if (count != bind__visible_targets(right))
         return op_fail_at(b->op, bind__visible_targets(right) ? right->targets[0].expr->position : ast->right->position, "42601",
-                          "each UNION query must have the same number of columns");
+                          "each %s query must have the same number of columns", what);
     struct sql_type *types = bind__alloc(b, (size_t)(count + 1) * sizeof(*types));
-    if (!types || common_types(b, left, right, count, types) || bind__coerce_output(b, &left, types, CAST_IMPLICIT, NULL)
+    if (!types || common_types(b, what, left, right, count, types) || bind__coerce_output(b, &left, types, CAST_IMPLICIT, NULL)
         || bind__coerce_output(b, &right, types, CAST_IMPLICIT, NULL))
         return OP_FAILED;
-    query->set = ast->all ? SET_UNION_ALL : SET_UNION;
+    query->set = kinds[ast->operation][ast->all];
     query->left = left;
     query->right = right;
     for (int i = 0; i < count; i++) {

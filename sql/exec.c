@@ -31,6 +31,7 @@ static exec_maker *const makers[] = {
     [PLAN_SORT] = exec__make_sort,
     [PLAN_LIMIT] = exec__make_limit,
     [PLAN_APPEND] = exec__make_append,
+    [PLAN_SET] = exec__make_set,
 };
 
 /* ---- operators ------------------------------------------------------------------------------------ */
@@ -47,6 +48,24 @@ enum type_form *exec__forms(struct op *op, struct arena *arena, const struct sql
     for (int i = 0; forms && i < count; i++)
         forms[i] = type_form(types[i].oid);
     return forms;
+}
+
+int exec__make_out(struct op *op, struct operator *o)
+{
+    struct arena *arena = &o->execution->arena;
+    enum type_form *forms = exec__forms(op, arena, o->node->types, o->node->column_count);
+
+    return forms ? batch_init(op, arena, o->node->column_count, forms, &o->out) : OP_FAILED;
+}
+
+void exec__clear_nulls(struct batch *batch)
+{
+    for (int i = 0; i < batch->columns; i++)
+        batch->vectors[i].has_nulls = false;
+}
+
+void exec__stop_nothing(struct operator *o)
+{
 }
 
 int exec__new(struct op *op, struct execution *execution, const struct plan_node *node, size_t size,

@@ -81,6 +81,11 @@ static inline struct eval_env *exec__env(struct operator *o)
     o->execution->env.arena = &o->results;
     return &o->execution->env;
 }
+/* Vectors for the operator's output, of its node's types. */
+int exec__make_out(struct op *op, struct operator *o) MUST_CHECK;
+void exec__clear_nulls(struct batch *batch);
+/* For operators that hold nothing beyond their steady state. */
+void exec__stop_nothing(struct operator *o);
 /* Forms of the types. */
 enum type_form *exec__forms(struct op *op, struct arena *arena, const struct sql_type *types, int count);
 
@@ -177,7 +182,8 @@ void exec__ranges_free(struct key_ranges *ranges);
 typedef int exec_maker(struct op *op, struct execution *execution, const struct plan_node *node, struct operator **o);
 exec_maker exec__make_result, exec__make_gate, exec__make_values, exec__make_series, exec__make_scan, exec__make_subquery_scan,
            exec__make_nest_loop, exec__make_hash_join, exec__make_materialize, exec__make_aggregate, exec__make_project,
-           exec__make_project_set, exec__make_sort, exec__make_limit, exec__make_append;
+           exec__make_project_set, exec__make_sort, exec__make_limit, exec__make_append,
+           exec__make_set;
 
 /* exec_join.c: what nested loop and hash join share */
 struct join_output {

@@ -163,6 +163,16 @@ static const char *series_name(struct explainer *x, const struct plan_node *node
         : arena_printf(&x->op->arena, "Function Scan on %s %s", name, quoted(x, node->series.alias));
 }
 
+static const char *set_name(enum set_kind kind)
+{
+    switch (kind) {
+    case SET_INTERSECT: return "HashSetOp Intersect";
+    case SET_INTERSECT_ALL: return "HashSetOp Intersect All";
+    case SET_EXCEPT: return "HashSetOp Except";
+    default: return "HashSetOp Except All";
+    }
+}
+
 static const char *node_name(struct explainer *x, const struct plan_node *node)
 {
     static const char *const loops[] = { "Nested Loop", "Nested Loop Left Join", "Nested Loop Semi Join", "Nested Loop Anti Join" };
@@ -183,6 +193,7 @@ static const char *node_name(struct explainer *x, const struct plan_node *node)
     case PLAN_SORT: return "Sort";
     case PLAN_LIMIT: return "Limit";
     case PLAN_APPEND: return "Append";
+    case PLAN_SET: return set_name(node->set.kind);
     }
     return NULL;
 }
@@ -276,7 +287,9 @@ static int put_subplans(struct explainer *x, const struct plan_node *node, const
 
 static int explain_children(struct explainer *x, const struct plan_node *node, int column)
 {
-    if (node->left && explain_node(x, node->left, column, NULL))
+    /* The counting below INTERSECT and EXCEPT is part of them. */
+    const struct plan_node *child = node->kind == PLAN_SET ? node->left->left : node->left;
+    if (child && explain_node(x, child, column, NULL))
         return OP_FAILED;
     if (node->kind == PLAN_HASH_JOIN) {
         if (put_line(x, "Hash", node->right, node->right->total_cost, column))

@@ -48,7 +48,8 @@
 /* ---- precedence, lowest first ---- */
 
 %nonassoc SET.
-%left UNION.
+%left UNION EXCEPT.
+%left INTERSECT.
 %left OR.
 %left AND.
 %right NOT.
@@ -194,7 +195,15 @@ simple_select(A) ::= TABLE(T) qualified_name(N). {
     A->from->table = N;
     A->from->position = N->position;
 }
-simple_select(A) ::= select_clause(L) UNION(T) set_quantifier(Q) select_clause(R). { A = parse__union(p, &T, L, R, Q); }
+simple_select(A) ::= select_clause(L) UNION set_quantifier(Q) select_clause(R). {
+    A = parse__set_operation(p, AST_UNION, L, R, Q);
+}
+simple_select(A) ::= select_clause(L) INTERSECT set_quantifier(Q) select_clause(R). {
+    A = parse__set_operation(p, AST_INTERSECT, L, R, Q);
+}
+simple_select(A) ::= select_clause(L) EXCEPT set_quantifier(Q) select_clause(R). {
+    A = parse__set_operation(p, AST_EXCEPT, L, R, Q);
+}
 
 opt_all ::= .
 opt_all ::= ALL.

@@ -89,7 +89,7 @@ reserved(A) ::= INITIALLY(A).
 reserved_as(A) ::= AS(A).  reserved_as(A) ::= CREATE(A).  reserved_as(A) ::= FETCH(A).  reserved_as(A) ::= FOR(A).
 reserved_as(A) ::= FROM(A).  reserved_as(A) ::= GROUP(A).  reserved_as(A) ::= HAVING(A).  reserved_as(A) ::= INTO(A).
 reserved_as(A) ::= LIMIT(A).  reserved_as(A) ::= OFFSET(A).  reserved_as(A) ::= ON(A).  reserved_as(A) ::= ORDER(A).
-reserved_as(A) ::= RETURNING(A).  reserved_as(A) ::= TO(A).  reserved_as(A) ::= UNION(A).
+reserved_as(A) ::= RETURNING(A).  reserved_as(A) ::= TO(A).  reserved_as(A) ::= UNION(A).  reserved_as(A) ::= INTERSECT(A).  reserved_as(A) ::= EXCEPT(A).
 reserved_as(A) ::= WHERE(A).  reserved_as(A) ::= WITH(A).  reserved_as(A) ::= WORD_RESERVED_AS(A).
 
 colid(A) ::= IDENT(A).

@@ -113,8 +113,8 @@ struct ast_expr *parse__spelled_call(struct parse *p, const struct token *token,
 struct ast_expr *parse__args(struct parse *p, enum ast_expr_kind kind, const struct token *token, const struct expr_list *args);
 struct ast_expr *parse__subquery(struct parse *p, enum ast_expr_kind kind, int position, struct ast_select *select);
 
-struct ast_select *parse__union(struct parse *p, const struct token *token, struct ast_select *left, struct ast_select *right,
-                                bool all);
+struct ast_select *parse__set_operation(struct parse *p, enum ast_set_operation operation, struct ast_select *left,
+                                        struct ast_select *right, bool all);
 /* Adds ORDER BY and LIMIT to a select that has none yet; in parentheses it may have had its own. */
 struct ast_select *parse__order_limit(struct parse *p, struct ast_select *select, const struct order_list *order,
                                       const struct limits *limits);

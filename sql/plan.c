@@ -53,8 +53,8 @@ static int used_columns(struct op *op, struct planner *planner, const struct que
 
 /* ---- nodes on top --------------------------------------------------------------------------------- */
 
-static struct plan_node *node_above(struct op *op, struct planner *planner, enum plan_kind kind, const struct query *query,
-                                    struct plan_node *child, int columns)
+struct plan_node *plan__above(struct op *op, struct planner *planner, enum plan_kind kind, const struct query *query,
+                              struct plan_node *child, int columns)
 {
     struct plan_node *node = plan__new_node(op, planner, kind, query, columns);
 
@@ -67,7 +67,7 @@ static struct plan_node *node_above(struct op *op, struct planner *planner, enum
     return node;
 }
 
-static void same_columns(struct plan_node *node, const struct plan_node *child)
+void plan__same_columns(struct plan_node *node, const struct plan_node *child)
 {
     memcpy(node->types, child->types, node->column_count * sizeof *node->types);
     memcpy(node->layout, child->layout, node->column_count * sizeof *node->layout);
@@ -172,7 +172,7 @@ static void walk_dependent(struct collected_exprs *groups, const struct expr *ex
 static int aggregate_node(struct op *op, struct planner *planner, const struct query *query, struct plan_node *input,
                           const struct collected_exprs *groups, const struct collected_exprs *calls, struct plan_node **result)
 {
-    struct plan_node *node = *result = node_above(op, planner, PLAN_AGGREGATE, query, input, groups->count + calls->count);
+    struct plan_node *node = *result = plan__above(op, planner, PLAN_AGGREGATE, query, input, groups->count + calls->count);
     struct arena *arena = planner->arena;
 
     if (!node)
@@ -230,15 +230,14 @@ static int plan_grouping(struct op *op, struct planner *planner, struct query *q
     return plan__set_filter(op, planner, *node, query->having);
 }
 
-/* All columns are grouping columns. */
-static int plan_distinct(struct op *op, struct planner *planner, struct query *query, struct plan_node **result)
+int plan__distinct(struct op *op, struct planner *planner, struct query *query, struct plan_node **result)
 {
     struct plan_node *input = *result;
-    struct plan_node *node = *result = node_above(op, planner, PLAN_AGGREGATE, query, input, input->column_count);
+    struct plan_node *node = *result = plan__above(op, planner, PLAN_AGGREGATE, query, input, input->column_count);
 
     if (!node)
         return OP_FAILED;
-    same_columns(node, input);
+    plan__same_columns(node, input);
     node->aggregate.is_distinct = true;
     node->aggregate.group_count = input->column_count;
     node->aggregate.groups = op_arena_alloc(op, planner->arena, (input->column_count + 1) * sizeof *node->aggregate.groups);
@@ -269,7 +268,7 @@ static int plan_series(struct op *op, struct planner *planner, struct query *que
         return OP_FAILED;
     if (series.count == 0)
         return OP_OK;
-    node = *result = node_above(op, planner, PLAN_PROJECT_SET, query, input, input->column_count + series.count);
+    node = *result = plan__above(op, planner, PLAN_PROJECT_SET, query, input, input->column_count + series.count);
     if (!node)
         return OP_FAILED;
     memcpy(node->types, input->types, input->column_count * sizeof *node->types);
@@ -308,7 +307,7 @@ static int project(struct op *op, struct planner *planner, struct query *query, 
         *result = input;
         return OP_OK;
     }
-    node = *result = node_above(op, planner, PLAN_PROJECT, query, input, count);
+    node = *result = plan__above(op, planner, PLAN_PROJECT, query, input, count);
     if (!node)
         return OP_FAILED;
     node->project.count = count;
@@ -357,12 +356,12 @@ static double known_limit(const struct query *query)
 static int plan_sort(struct op *op, struct planner *planner, struct query *query, struct plan_node **result)
 {
     struct plan_node *input = *result;
-    struct plan_node *node = *result = node_above(op, planner, PLAN_SORT, query, input, input->column_count);
+    struct plan_node *node = *result = plan__above(op, planner, PLAN_SORT, query, input, input->column_count);
     int count = query->order_count;
 
     if (!node)
         return OP_FAILED;
-    same_columns(node, input);
+    plan__same_columns(node, input);
     node->sort.columns = op_arena_alloc(op, planner->arena, (count + 1) * sizeof *node->sort.columns);
     node->sort.texts = op_arena_alloc(op, planner->arena, (count + 1) * sizeof *node->sort.texts);
     if (!node->sort.columns || !node->sort.texts)
@@ -385,12 +384,12 @@ static int plan_sort(struct op *op, struct planner *planner, struct query *query
 static int plan_limit(struct op *op, struct planner *planner, struct query *query, struct plan_node **result)
 {
     struct plan_node *input = *result;
-    struct plan_node *node = *result = node_above(op, planner, PLAN_LIMIT, query, input, input->column_count);
+    struct plan_node *node = *result = plan__above(op, planner, PLAN_LIMIT, query, input, input->column_count);
     double rows = known_limit(query);
 
     if (!node)
         return OP_FAILED;
-    same_columns(node, input);
+    plan__same_columns(node, input);
     if (rows > 0 && rows < input->rows) {
         node->total_cost = plan__cost_for(input, rows);
         node->rows = rows;
@@ -413,7 +412,7 @@ static int finish_select(struct op *op, struct planner *planner, struct query *q
     exprs = target_exprs(op, planner, query, false, &count);
     if (!exprs || project(op, planner, query, *node, count, exprs, node))
         return OP_FAILED;
-    if (query->distinct && plan_distinct(op, planner, query, node))
+    if (query->distinct && plan__distinct(op, planner, query, node))
         return OP_FAILED;
     if (query->order_count && !ordered && plan_sort(op, planner, query, node))
         return OP_FAILED;
@@ -495,65 +494,12 @@ static int plan_plain(struct op *op, struct planner *planner, struct query *quer
     return finish_select(op, planner, query, ordered, node);
 }
 
-/* ---- UNION ---------------------------------------------------------------------------------------- */
+/* ---- the whole ------------------------------------------------------------------------------------ */
 
-/* The branches of nested UNION ALLs are appended by one node. */
-static int union_branches(struct op *op, struct planner *planner, struct query *query, bool all, double goal,
-                          struct plan_node ***children, int *count, int *capacity)
+/* The rows of UNION and the like, then ORDER BY and LIMIT. */
+static int plan_set(struct op *op, struct planner *planner, struct query *query, double goal, struct plan_node **result)
 {
-    struct query *sides[2] = { query->left, query->right };
-
-    for (int i = 0; i < 2; i++) {
-        struct query *side = sides[i];
-        bool nested = side->set != SET_NONE && !side->order_count && !side->limit && !side->offset
-            && (side->set == SET_UNION_ALL || !all);
-        if (nested) {
-            if (union_branches(op, planner, side, all, goal, children, count, capacity))
-                return OP_FAILED;
-            continue;
-        }
-        if (*count == *capacity) {
-            int larger = *capacity ? 2 * *capacity : 8;
-            struct plan_node **nodes = op_arena_alloc(op, planner->arena, larger * sizeof *nodes);
-            if (!nodes)
-                return OP_FAILED;
-            if (*count)
-                memcpy(nodes, *children, *count * sizeof *nodes);
-            *children = nodes;
-            *capacity = larger;
-        }
-        if (plan__select(op, planner, side, goal, &(*children)[*count]))
-            return OP_FAILED;
-        (*count)++;
-    }
-    return OP_OK;
-}
-
-static int plan_union(struct op *op, struct planner *planner, struct query *query, double goal, struct plan_node **result)
-{
-    bool all = query->set == SET_UNION_ALL;
-    struct plan_node *node, **children = NULL;
-    int count = 0, capacity = 0;
-
-    if (!all || query->order_count)
-        goal = 0;
-    if (union_branches(op, planner, query, all, goal, &children, &count, &capacity))
-        return OP_FAILED;
-    node = *result = plan__new_node(op, planner, PLAN_APPEND, query, children[0]->column_count);
-    if (!node)
-        return OP_FAILED;
-    node->append.count = count;
-    node->append.children = children;
-    memcpy(node->types, children[0]->types, node->column_count * sizeof *node->types);
-    for (int i = 0; i < node->column_count; i++)
-        node->layout[i] = query->targets[i].expr;
-    for (int i = 0; i < count; i++) {
-        node->rows += children[i]->rows;
-        node->total_cost += children[i]->total_cost;
-    }
-    node->startup_cost = children[0]->startup_cost;
-    node->width = plan__width(node->types, node->column_count);
-    if (!all && plan_distinct(op, planner, query, result))
+    if (plan__set_operation(op, planner, query, query->order_count ? 0 : goal, result))
         return OP_FAILED;
     if (query->order_count && plan_sort(op, planner, query, result))
         return OP_FAILED;
@@ -565,7 +511,7 @@ int plan__select(struct op *op, struct planner *planner, struct query *query, do
     if (plan__rewrite(op, planner, query))
         return OP_FAILED;
     if (query->set != SET_NONE)
-        return plan_union(op, planner, query, goal, node);
+        return plan_set(op, planner, query, goal, node);
     return plan_plain(op, planner, query, goal, node);
 }
 
@@ -635,6 +581,7 @@ static void mark_node(struct plan *plan, const struct plan_node *node)
     case PLAN_GATE:
     case PLAN_SUBQUERY_SCAN:
     case PLAN_MATERIALIZE:
+    case PLAN_SET:
         break;
     }
     mark_node(plan, node->left);

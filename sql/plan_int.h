@@ -36,6 +36,7 @@ enum plan_kind {
     PLAN_SORT,
     PLAN_LIMIT,
     PLAN_APPEND,
+    PLAN_SET,           /* INTERSECT and EXCEPT, over counts of each row */
 };
 
 /* How an outer join or an unnested sub-select treats rows of the left side. */
@@ -157,6 +158,9 @@ struct plan_node {
             int count;
             struct plan_node **children;
         } append;
+        struct {                                /* SET */
+            enum set_kind kind;
+        } set;
     };
 };
 
@@ -360,5 +364,14 @@ int plan__join_paths(struct op *op, struct planner *planner, struct join_problem
 /* plan.c */
 /* goal: rows that will be fetched; 0 = all */
 int plan__select(struct op *op, struct planner *planner, struct query *query, double goal, struct plan_node **node) MUST_CHECK;
+/* A node over `child`, with its rows and costs to begin with; NULL: no memory. */
+struct plan_node *plan__above(struct op *op, struct planner *planner, enum plan_kind kind, const struct query *query,
+                              struct plan_node *child, int columns);
+void plan__same_columns(struct plan_node *node, const struct plan_node *child);
+/* Each row once: all columns are grouping columns. */
+int plan__distinct(struct op *op, struct planner *planner, struct query *query, struct plan_node **result) MUST_CHECK;
+
+/* plan_set.c: UNION, INTERSECT and EXCEPT, before ORDER BY and LIMIT */
+int plan__set_operation(struct op *op, struct planner *planner, struct query *query, double goal, struct plan_node **result) MUST_CHECK;
 
 #endif

@@ -305,6 +305,7 @@ static uint64_t own_cells(const struct plan_node *node)
     case PLAN_GATE:
     case PLAN_SUBQUERY_SCAN:
     case PLAN_MATERIALIZE:
+    case PLAN_SET:
         break;
     }
     return used;

@@ -42,7 +42,7 @@ struct target {
     bool hidden;                    /* computed for ORDER BY or the like, not handed out */
 };
 
-enum set_kind { SET_NONE, SET_UNION, SET_UNION_ALL };
+enum set_kind { SET_NONE, SET_UNION, SET_UNION_ALL, SET_INTERSECT, SET_INTERSECT_ALL, SET_EXCEPT, SET_EXCEPT_ALL };
 
 struct query {
     enum query_kind kind;
@@ -62,7 +62,7 @@ struct query {
     int order_count;
     struct sort_key *order;
     struct expr *limit, *offset;    /* bigint or NULL */
-    /* UNION: then ranges, from, where and groups are empty, and targets are columns of the left branch (EXPR_COLUMN
+    /* UNION and the like: then ranges, from, where and groups are empty, and targets are columns of the left branch (EXPR_COLUMN
      * with range 0), by which ORDER BY sorts. Types of both branches agree with the targets' */
     enum set_kind set;
     struct query *left, *right;

@@ -16,7 +16,7 @@
  *
  * R1  What may fail (casts of texts, division by zero, overflow) stands in statements of one row; elsewhere the order
  *     of evaluation, which is the planner's, would decide whether it does.
- * R2  Where equal values may print differently (1.0 and 1.00, 0 and -0), none of them may be chosen for all: DISTINCT, UNION,
+ * R2  Where equal values may print differently (1.0 and 1.00, 0 and -0), none of them may be chosen for all: DISTINCT, UNION and the like,
  *     min, max and ORDER BY with LIMIT get values of one scale ("plain").
  * R3  Sums of floating-point numbers are over multiples of 1/4, which are exact in any order.
  * R4  Primary and unique keys are updated one row at a time: whether several at once pass depends on the order of the rows.
@@ -448,6 +448,13 @@ static void order_by(int columns)
         say(" OFFSET %d", below(4));
 }
 
+static const char *set_operation(void)
+{
+    static const char *const names[] = { "UNION", "INTERSECT", "EXCEPT" };
+
+    return names[below(3)];
+}
+
 /* A source of FROM: a table, a sub-select or a series. */
 static void from_item(struct scope *s)
 {
@@ -473,7 +480,7 @@ static void from_item(struct scope *s)
     say(" FROM %s %s WHERE ", t->name, from->name);
     predicate(&inner, 1);
     if (r > 93) {
-        say(" UNION%s SELECT * FROM %s", chance(60) ? " ALL" : "", t->name);
+        say(" %s%s SELECT * FROM %s", set_operation(), chance(60) ? " ALL" : "", t->name);
         if (r > 96)
             order_by(t->count);
     }
@@ -647,9 +654,8 @@ static bool query(void)
     } else if (r < 50) {
         simple_select(kinds, count, true, true);
     } else {
-        const char *all = chance(50) ? " ALL " : " ";
         simple_select(kinds, count, false, true);
-        say(" UNION%s", all);
+        say(" %s%s ", set_operation(), chance(50) ? " ALL" : "");
         big_used = true;
         simple_select(kinds, count, false, true);
     }
