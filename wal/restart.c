@@ -8,7 +8,7 @@
  *      redo point            checkpoint record                          end
  *           |-------------------- analysis and redo ---------------------| X
  *
- * R1  The log was synced before anything is read (wal_open): what is concluded here stays true after another crash.
+ * R1  What is read has been made durable before (settle.c): what is concluded here stays true after another crash.
  * R2  The redo handler marks each page that a record names dirty, also where nothing had to be done.
  * R3  A new epoch begins behind the end, in a segment of its own, so that nothing that an earlier life wrote
  *     beyond its end (and that may still reach the disk's surface or lie there already) is ever taken for a record.
@@ -259,7 +259,8 @@ int wal_restart(struct op *op, struct wal *wal, const struct wal_start *start, c
     int result = OP_FAILED;
     uint64_t cut = 0;
     *restart = (struct wal_restart){0};
-    if (begin_pass(op, &pass, start, arena) || wal__reader_open(op, wal, start->redo, &reader) ||
+    if (wal__settle(op, wal, start) || begin_pass(op, &pass, start, arena) ||
+        wal__reader_open(op, wal, start->redo, &reader) ||
         run_pass(op, &pass, &reader) || check_end(op, &pass, &reader, &cut) || collect_losers(op, &pass, arena))
         goto out;
     pass.state.redo = start->redo;

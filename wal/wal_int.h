@@ -160,6 +160,11 @@ int wal__reader_next(struct op *op, struct wal__reader *reader, struct wal_recor
 int wal__reader_find_proof(struct op *op, struct wal__reader *reader, Lsn *proven) MUST_CHECK;
 void wal__reader_close(struct wal__reader *reader);
 
+/* settle.c */
+struct wal_start;
+/* Makes durable what restart is going to read. */
+int wal__settle(struct op *op, struct wal *wal, const struct wal_start *start) MUST_CHECK;
+
 /* checkpoint.c */
 int wal__decode_checkpoint(struct op *op, const struct wal_record *record, struct arena *arena,
                            struct wal_checkpoint_state *state) MUST_CHECK;

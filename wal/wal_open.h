@@ -20,7 +20,7 @@ struct wal_identity {
 /* Makes a new log file (replacing a left-over one) whose first LSN lies beyond `highest`, and syncs it. */
 int wal_create(struct op *op, struct vfs *vfs, const char *path, const struct wal_identity *identity, Lsn highest,
                const struct wal_options *options, struct wal **wal) MUST_CHECK;
-/* Opens an existing log and syncs it (R1); only wal_restart may follow.  58P01 when the file is missing, XX001
+/* Opens an existing log and syncs it; only wal_restart may follow.  58P01 when the file is missing, XX001
  * when it is damaged or belongs to another database. */
 int wal_open(struct op *op, struct vfs *vfs, const char *path, const struct wal_identity *identity,
              const struct wal_options *options, struct wal **wal) MUST_CHECK;

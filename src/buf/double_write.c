@@ -16,6 +16,8 @@
  *     the newer one can have torn pages, and it was whole in the area before the first of them was written.
  * W2  A copy is used only if its own checksum is right and the directory is of this very log: what an earlier
  *     life left behind restores nothing.
+ * W3  Before the area is used again after a crash, the pages that it names are durable in their places: those found
+ *     whole there are written once more, for they may be so in the kernel's cache only (see wal/settle.c).
  */
 #include "src/buf/buf_int.h"
 
@@ -97,8 +99,8 @@ static int read_directory(struct op *op, struct buf *buf, uint8_t *directory, st
     return OP_OK;
 }
 
-/* Restores one page if its place fails its check and the copy does not.  A place beyond the end of the file
- * was never written: the log still has all of that page. */
+/* Writes one page in its place: what is there already, or the copy, if the place fails its check and the copy does not.
+ * A place beyond the end of the file was never written: the log still has all of that page. */
 static int restore_page(struct op *op, struct buf *buf, const struct directory_entry *entry, uint32_t index,
                         uint8_t *page)
 {
@@ -108,8 +110,10 @@ static int restore_page(struct op *op, struct buf *buf, const struct directory_e
         return OP_OK;
     if (os_read(op, buf->file, offset, page, buf->page_size, &got))
         return OP_FAILED;
-    if (got == 0 || (got == buf->page_size && !page_verify(page, buf->page_size, entry->page_no)))
+    if (got == 0)
         return OP_OK;
+    if (got == buf->page_size && !page_verify(page, buf->page_size, entry->page_no))
+        return os_write(op, buf->file, offset, page, buf->page_size);
     if (os_read(op, buf->dw, BUF__DIRECTORY_BYTES + (uint64_t)index * buf->page_size, page, buf->page_size, &got))
         return OP_FAILED;
     if (got < buf->page_size || get_u32(page) != entry->crc || page_verify(page, buf->page_size, entry->page_no))

@@ -129,3 +129,12 @@ int buf__header_leave_copy(struct op *op, struct buf *buf)
     buf->file_pages = buf->slot.page_count;
     return OP_OK;
 }
+
+int buf__header_settle(struct op *op, struct buf *buf)
+{
+    uint8_t header[HEADER_BYTES];
+    size_t got;
+    if (os_read(op, buf->file, 0, header, sizeof(header), &got) || os_write(op, buf->file, 0, header, got))
+        return OP_FAILED;
+    return buf__sync(op, buf, buf->file);
+}

@@ -10,6 +10,8 @@
  *     kill        the process dies, the database is opened again and goes on, and then the power fails, at a
  *                 random call
  *     again       the power fails, and once more during restart, at a random call
+ *     sync        the process dies, is started again, and a sync fails, which leaves bytes that can be read and will
+ *                 never be durable; the process ends, is started once more, goes on, and then the power fails
  *
  * and open the database afterwards, which must then hold
  *
@@ -26,6 +28,7 @@
  * default once, where kill and again take turns. STEPS= is the length of the workload.  CALL= tries the n-th call
  * only, loudly: `power` prints what to repeat.
  */
+#include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -36,8 +39,8 @@
 
 enum { WORKERS = 2, FAILURES_MAX = 10 };
 
-enum kind { LOSE, KEEP, RANDOM, KILL, AGAIN, KIND_COUNT };
-static const char *const kind_names[KIND_COUNT] = { "lose", "keep", "random", "kill", "again" };
+enum kind { LOSE, KEEP, RANDOM, KILL, AGAIN, SYNC, KIND_COUNT };
+static const char *const kind_names[KIND_COUNT] = { "lose", "keep", "random", "kill", "again", "sync" };
 
 /* The disk before one call, and what had been promised by then. */
 struct moment {
@@ -146,15 +149,16 @@ static int restart_under_cuts(struct run *run)
     return 0;
 }
 
-/* The process was killed and starts again; some work later the power fails. */
-static int go_on_and_cut(struct run *run)
+static int start_again(struct run *run)
 {
     bool cut;
-    int failures;
 
-    if (try_open(run, &cut) != 0 || (failures = judge(run)) != 0) {
-        return 1;
-    }
+    return try_open(run, &cut) != 0 || judge(run) != 0;
+}
+
+/* The database is open; some work later the power fails. */
+static int go_on_and_cut(struct run *run)
+{
     fault_cut_at(run->vfs, 1 + rng_below(&run->rng, 40));
     if (run_steps(run, 150) != 0 && !fault_is_cut(run->vfs)) {
         return complain(run, "going on");
@@ -164,11 +168,36 @@ static int go_on_and_cut(struct run *run)
     return 0;
 }
 
+/* A sync fails during restart or some time after; the process ends, as its user is told to, and is started again. */
+static int fail_a_sync(struct run *run)
+{
+    bool during_open = rng_below(&run->rng, 3) == 0;
+    uint64_t n = 1 + rng_below(&run->rng, during_open ? 6 : 20);
+
+    if (during_open) {
+        fault_fail_at(run->vfs, FAULT_SYNC, n, EIO, false);
+    }
+    int rc = run_open(run, false);
+    if (rc == 0) {
+        fault_fail_at(run->vfs, FAULT_SYNC, 0, 0, false);
+        if (judge(run) != 0) {
+            return 1;
+        }
+        fault_fail_at(run->vfs, FAULT_SYNC, n, EIO, false);
+        rc = run_steps(run, 150);
+    }
+    const char *state = run->op.error.sqlstate;
+    if (rc != 0 && strcmp(state, "58030") != 0 && strcmp(state, "08007") != 0) {
+        return complain(run, "a sync fails");
+    }
+    run_abandon(run);
+    fault_power_on(run->vfs, FAULT_KILL, 1);
+    return start_again(run);
+}
+
 static int final_look(struct run *run, bool close)
 {
-    bool cut;
-
-    if (try_open(run, &cut) != 0 || judge(run) != 0) {
+    if (start_again(run) != 0) {
         return 1;
     }
     if (!close) {
@@ -177,16 +206,21 @@ static int final_look(struct run *run, bool close)
     if (run_close(run) != 0) {
         return complain(run, "close");
     }
-    return try_open(run, &cut) != 0 || judge(run) != 0;
+    return start_again(run);
 }
 
 static int try_kind(struct run *run, enum kind kind)
 {
-    static const enum fault_loss losses[KIND_COUNT] = { FAULT_LOSE_ALL, FAULT_KEEP_ALL, FAULT_KEEP_RANDOM, FAULT_KILL };
+    static const enum fault_loss losses[KIND_COUNT] = {
+        [LOSE] = FAULT_LOSE_ALL, [KEEP] = FAULT_KEEP_ALL, [RANDOM] = FAULT_KEEP_RANDOM, [KILL] = FAULT_KILL, [SYNC] = FAULT_KILL,
+    };
     enum fault_loss loss = kind == AGAIN ? random_loss(&run->rng) : losses[kind];
 
     fault_power_on(run->vfs, loss, rng_next(&run->rng));
-    if (kind == KILL && go_on_and_cut(run) != 0) {
+    if (kind == KILL && (start_again(run) != 0 || go_on_and_cut(run) != 0)) {
+        return 1;
+    }
+    if (kind == SYNC && (fail_a_sync(run) != 0 || go_on_and_cut(run) != 0)) {
         return 1;
     }
     if (kind == AGAIN && restart_under_cuts(run) != 0) {
@@ -223,13 +257,13 @@ static void try_once(const struct moment *moment, struct vfs *disk, enum kind ki
     }
 }
 
-/* How often this kind is tried at this call; the two dear ones take turns when once is enough. */
+/* How often this kind is tried at this call; the dear ones take turns when once is enough. */
 static uint64_t turns_of(enum kind kind, uint64_t call)
 {
     if (kind < RANDOM) {
         return 1;
     }
-    return all.count == 1 && kind == (call % 2 ? KILL : AGAIN) ? 0 : all.count;
+    return all.count == 1 && kind >= KILL && (uint64_t)kind != KILL + call % 3 ? 0 : all.count;
 }
 
 static void try_all_kinds(struct moment *moment)
