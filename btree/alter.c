@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "btree/btree_int.h"
+#include "src/base/planted.h"
 
 int alter_begin(struct op *op, struct alter *alter, struct store *store, uint64_t log_bytes, unsigned pages, bool urgent)
 {
@@ -135,7 +136,7 @@ void alter_log_maps(struct alter *alter)
 {
     for (int i = 0; i < alter->taken_count; i++)
         log_bit(alter, alter->taken[i], true);
-    for (int i = 0; i < alter->freed_count; i++)
+    for (int i = 0; i < alter->freed_count && !PLANTED("btree-free-lost"); i++)
         log_bit(alter, alter->freed[i], false);
 }
 

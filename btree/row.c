@@ -252,7 +252,9 @@ static void restore(struct store *store, struct wal_chain *chain, const struct w
         row_set(node, row->key, plan->value, plan->flags);
     }
     grave_log(&log, move);
-    Lsn lsn = log_append_clr(&log, store->wal, chain, LOG_ROW_UNDONE, record->prev);
+    Lsn lsn = record->lsn;
+    if (!PLANTED("btree-undo-unlogged"))
+        lsn = log_append_clr(&log, store->wal, chain, LOG_ROW_UNDONE, record->prev);
     assert(log_bytes(&log) <= btree_undo_bytes(row));
     if (!plan->nothing && !PLANTED("btree-undo-clean"))
         buf_mark_dirty(store->buf, leaf, lsn);

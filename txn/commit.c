@@ -102,7 +102,7 @@ static void append_commit(struct txn *txn)
     put_u64(payload, (uint64_t)os_wall_us());
     payload[8] = 0;
     wal_append_ordered(manager->wal, &txn->chain, WAL_COMMIT, &part, 1, ordered, txn);
-    if (!txn->sync_full) {
+    if (!txn->sync_full || PLANTED("txn-visible-early")) {
         atomic_fetch_or_explicit(&manager->ring[txn->ring_index % TXN_COMMIT_RING], RING_READY, memory_order_acq_rel);
     }
 }
