@@ -182,11 +182,26 @@ struct ast_select {
 
 /* ---- changes of data ---- */
 
+enum ast_conflict_kind { AST_CONFLICT_NONE, AST_CONFLICT_NOTHING, AST_CONFLICT_UPDATE };
+
+/* ON CONFLICT. */
+struct ast_conflict {
+    enum ast_conflict_kind action;
+    struct ast_index_column *columns;       /* the target: columns and expressions, or a constraint, or nothing */
+    struct ast_expr *target_where;
+    const char *constraint;
+    struct ast_set_item *sets;
+    struct ast_expr *where;
+    int position;                   /* of ON */
+    int target_position;
+};
+
 struct ast_insert {
     struct ast_name *table;
     const char *alias;
     struct ast_word *columns;       /* NULL: all, in order */
     struct ast_select *select;      /* VALUES, SELECT; NULL: DEFAULT VALUES */
+    struct ast_conflict conflict;
     struct ast_target *returning;
 };
 

@@ -266,7 +266,7 @@ static int bind_insert_parts(struct binder *b, const struct ast_insert *ast, str
         rc = bind_insert_defaults(b, query);
     else
         rc = values ? bind_insert_values(b, ast, table, query) : bind_insert_select(b, ast, table, query);
-    if (rc || bind_left_out(b, table, query))
+    if (rc || bind_left_out(b, table, query) || bind__conflict(b, &ast->conflict, table, query))
         return OP_FAILED;
     return bind_returning(b, ast->returning, query);
 }
@@ -285,7 +285,7 @@ int bind__insert(struct binder *b, const struct ast_insert *ast, struct query **
 
 /* ---- UPDATE and DELETE ---- */
 
-static int bind_sets(struct binder *b, const struct ast_set_item *sets, const struct table_def *table, struct query *query)
+int bind__sets(struct binder *b, const struct ast_set_item *sets, const struct table_def *table, struct query *query)
 {
     int count = 0;
 
@@ -323,7 +323,7 @@ static int bind_change(struct binder *b, const struct ast_change *ast, enum quer
     bind__push(b, &scope, *query);
     int rc = bind__target_table(b, ast->table, ast->alias, &table);
     if (!rc && kind == QUERY_UPDATE)
-        rc = bind_sets(b, ast->sets, table, *query);
+        rc = bind__sets(b, ast->sets, table, *query);
     if (!rc)
         rc = bind__condition(b, PLACE_WHERE, ast->where, &(*query)->where);
     if (!rc)

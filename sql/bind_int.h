@@ -161,6 +161,11 @@ int bind__outputs(struct binder *b, const struct query *query, struct range_entr
 /* ---- bind_change.c ---- */
 int bind__insert(struct binder *b, const struct ast_insert *ast, struct query **query) MUST_CHECK;
 int bind__update(struct binder *b, const struct ast_change *ast, struct query **query) MUST_CHECK;
+int bind__sets(struct binder *b, const struct ast_set_item *sets, const struct table_def *table, struct query *query) MUST_CHECK;
 int bind__delete(struct binder *b, const struct ast_change *ast, struct query **query) MUST_CHECK;
+
+/* ---- bind_conflict.c ---- */
+/* ON CONFLICT; range 0 is the table. */
+int bind__conflict(struct binder *b, const struct ast_conflict *ast, struct table_def *table, struct query *query) MUST_CHECK;
 
 #endif

@@ -334,6 +334,81 @@ int change_insert(struct op *op, struct change *change, const struct datum *valu
     return 0;
 }
 
+static bool is_arbiter(const int *arbiters, int arbiter_count, int index)
+{
+    for (int i = 0; i < arbiter_count; i++)
+        if (arbiters[i] == index)
+            return true;
+    return false;
+}
+
+/* Takes one arbiter's key, or says who has it. */
+static int claim(struct op *op, struct change *change, int i, const struct datum *values, struct bytes key, struct txn_outcome *outcome,
+                 struct bytes *conflict)
+{
+    const struct table_def *table = change->table;
+    const struct index_def *index = &table->indexes[i];
+    struct bytes entry, value;
+
+    outcome->result = TXN_WRITTEN;
+    if (index->primary) {
+        if (row_encode_value(op, table, values, &change->value) != 0)
+            return OP_FAILED;
+        value = (struct bytes){change->value.data, change->value.len};
+        *conflict = key;
+        return txn_insert(op, change->txn, change->tree, key, value, outcome);
+    }
+    if (!row_in_index(index, values))
+        return 0;
+    if (encode_entry(op, change, i, values, key, &change->new_entry, &entry) != 0 ||
+        row_encode_entry(op, table, index, values, key, &change->entry, &value) != 0 ||
+        txn_insert(op, change->txn, change->trees[i], entry, value, outcome) != 0)
+        return OP_FAILED;
+    if (outcome->result == TXN_WRITTEN)
+        return 0;
+    return row_primary_key(op, table, index, entry, outcome->newest, &op->arena, conflict);
+}
+
+/* Everything that is not an arbiter's. */
+static int insert_rest(struct op *op, struct change *change, const struct datum *values, struct bytes key, const int *arbiters,
+                       int arbiter_count)
+{
+    const struct table_def *table = change->table;
+    struct bytes entry;
+
+    if (!(table->has_primary && is_arbiter(arbiters, arbiter_count, 0)) && insert_record(op, change, key, values) != 0)
+        return OP_FAILED;
+    for (int i = table->has_primary; i < table->index_count; i++)
+        if (!is_arbiter(arbiters, arbiter_count, i) && row_in_index(&table->indexes[i], values) &&
+            (encode_entry(op, change, i, values, key, &change->new_entry, &entry) != 0 ||
+             insert_entry(op, change, i, values, key, entry) != 0))
+            return OP_FAILED;
+    return 0;
+}
+
+int change_insert_unless(struct op *op, struct change *change, const struct datum *values, const int *arbiters, int arbiter_count,
+                         struct bytes *conflict, CommitTs *since)
+{
+    struct txn_outcome outcome;
+    struct txn_mark mark;
+    struct bytes key;
+
+    *since = 0;
+    txn_mark(change->txn, &mark);
+    if (extend(op, change, values, change->new_all, &values) != 0 || encode_new_key(op, change, values, &change->key, &key) != 0)
+        return OP_FAILED;
+    for (int i = 0; i < arbiter_count; i++) {
+        if (claim(op, change, arbiters[i], values, key, &outcome, conflict) != 0)
+            return OP_FAILED;
+        if (outcome.result == TXN_WRITTEN)
+            continue;
+        *since = outcome.newest_ts;
+        return i > 0 ? txn_rollback_to(op, change->txn, &mark) : 0;
+    }
+    *conflict = (struct bytes){NULL, 0};
+    return insert_rest(op, change, values, key, arbiters, arbiter_count);
+}
+
 int change_delete(struct op *op, struct change *change, struct bytes key, const struct datum *old_values, CommitTs seen,
                   struct txn_outcome *outcome)
 {

@@ -37,6 +37,11 @@ void change_close(struct change *change);
 int change_check(struct op *op, struct change *change, struct datum *values) MUST_CHECK;
 /* 23505 when a key is taken. */
 int change_insert(struct op *op, struct change *change, const struct datum *values) MUST_CHECK;
+/* The same for ON CONFLICT: when a key of one of the arbiters (indexes in the table's indexes) is taken, *conflict is the clustered key
+ * of the row that has it, in the op's arena, and nothing has been changed; else its data is NULL.  *since: when what is in the way was
+ * committed, or the snapshot's time when that is later. */
+int change_insert_unless(struct op *op, struct change *change, const struct datum *values, const int *arbiters, int arbiter_count,
+                         struct bytes *conflict, CommitTs *since) MUST_CHECK;
 /* The row with this clustered key goes from the old to the new values.  touched: which indexes have changed columns (NULL: look at all).
  * When outcome->result is not TXN_WRITTEN nothing was changed. */
 int change_update(struct op *op, struct change *change, struct bytes key, const struct datum *old_values,

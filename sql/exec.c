@@ -350,20 +350,24 @@ static int make_late_planner(struct op *op, struct execution *execution, struct 
 int execution_program(struct op *op, struct execution *execution, struct query *query, const struct expr *expr,
                       struct program **program)
 {
-    const struct range_entry *range = &query->ranges[0];
     struct expr **layout, *copy, *slots;
+    int columns = 0;
 
     if (!execution->late && make_late_planner(op, execution, query))
         return OP_FAILED;
     struct planner *late = execution->late;
-    layout = op_arena_alloc(op, &execution->arena, (range->column_count + 1) * sizeof *layout);
+    for (int range = 0; range < query->range_count; range++)
+        columns += query->ranges[range].column_count;
+    layout = op_arena_alloc(op, &execution->arena, ((size_t)columns + 1) * sizeof *layout);
     copy = plan__copy(op, late, expr);
     if (!layout || !copy)
         return OP_FAILED;
-    for (int i = 0; i < range->column_count; i++)
-        if (!(layout[i] = plan__column(op, late->arena, query, 0, i)))
-            return OP_FAILED;
-    if (plan__to_slots(op, late, query, copy, range->column_count, layout, &slots)
+    columns = 0;
+    for (int range = 0; range < query->range_count; range++)
+        for (int i = 0; i < query->ranges[range].column_count; i++)
+            if (!(layout[columns++] = plan__column(op, late->arena, query, range, i)))
+                return OP_FAILED;
+    if (plan__to_slots(op, late, query, copy, columns, layout, &slots)
         || make_cells(op, execution, late->plan->cell_count) || make_subplans(op, execution, late->plan))
         return OP_FAILED;
     return exec__compile(op, execution, slots, program);

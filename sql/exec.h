@@ -36,7 +36,7 @@ void execution_stop(struct execution *execution);
 void execution_free(struct execution *execution);   /* NULL is fine */
 struct eval_env *execution_env(struct execution *execution);
 /* Compiles an expression of a data-changing statement (SET, WHERE, RETURNING) over a batch that the caller fills: columns of range 0
- * become slots of the same number.  Sub-selects in it are planned too, see the execution's snapshot and its params, and live as long
+ * become slots of the same number, those of range 1 (ON CONFLICT's excluded) follow.  Sub-selects in it are planned too, see the execution's snapshot and its params, and live as long
  * as it does; run the program with execution_env() while the execution runs. */
 int execution_program(struct op *op, struct execution *execution, struct query *query, const struct expr *expr,
                       struct program **program) MUST_CHECK;

@@ -326,3 +326,46 @@ int expr_fold(struct op *op, struct arena *arena, struct expr **expr)
         return 0;
     return fold_constant(op, arena, expr);
 }
+
+/* ---- implication ---------------------------------------------------------------------------------- */
+
+/* A condition that is true only when this is not null. */
+static bool needs_value(const struct expr *condition, const struct expr *value)
+{
+    if (expr_equal(condition, value))
+        return true;
+    if (condition->kind == EXPR_IS_NOT_NULL)
+        return expr_equal(condition->args[0], value);
+    bool strict = (condition->kind == EXPR_FUNC && condition->func->strict) || condition->kind == EXPR_RELABEL ||
+                  (condition->kind == EXPR_IN && !condition->negated);
+    for (int i = 0; strict && i < (condition->kind == EXPR_IN ? 1 : condition->arg_count); i++)
+        if (needs_value(condition->args[i], value))
+            return true;
+    return false;
+}
+
+static bool implied_by(const struct expr *given, const struct expr *predicate)
+{
+    if (given->kind == EXPR_AND) {
+        for (int i = 0; i < given->arg_count; i++)
+            if (implied_by(given->args[i], predicate))
+                return true;
+        return false;
+    }
+    return expr_equal(given, predicate) ||
+           (predicate->kind == EXPR_IS_NOT_NULL && needs_value(given, predicate->args[0]));
+}
+
+bool expr_implied(const struct expr *const *given, int count, const struct expr *predicate)
+{
+    if (predicate->kind == EXPR_AND) {
+        for (int i = 0; i < predicate->arg_count; i++)
+            if (!expr_implied(given, count, predicate->args[i]))
+                return false;
+        return true;
+    }
+    for (int i = 0; i < count; i++)
+        if (implied_by(given[i], predicate))
+            return true;
+    return false;
+}

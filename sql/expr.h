@@ -105,6 +105,9 @@ int program_value(struct eval_env *env, struct program *program, struct datum *v
 bool expr_is_constant(const struct expr *expr);
 bool expr_contains(const struct expr *expr, enum expr_kind kind);
 bool expr_equal(const struct expr *a, const struct expr *b);
+/* Whether rows that satisfy all of `given` surely satisfy the predicate: each of its conjuncts is among them, or says that an
+ * operand of one is not null. */
+bool expr_implied(const struct expr *const *given, int count, const struct expr *predicate);
 /* Deep copy, giving each node to `map` first (may be NULL): a non-NULL answer replaces the node, and is not walked
  * further. */
 struct expr *expr_copy(struct op *op, struct arena *arena, const struct expr *expr,

@@ -418,9 +418,10 @@ join_condition(A) ::= USING column_list(L) AS(T) colid. {
 /* ---- INSERT, UPDATE, DELETE ---- */
 
 %type insert {struct statement *}
-insert(A) ::= INSERT(T) INTO insert_target(N) insert_rest(I) returning(R). {
+insert(A) ::= INSERT(T) INTO insert_target(N) insert_rest(I) on_conflict(C) returning(R). {
     A = parse__statement(p, STATEMENT_INSERT, &T);
     A->insert = I;
+    I->conflict = C;
     I->table = N.table;
     I->alias = N.alias;
     I->returning = R.first;
@@ -436,6 +437,27 @@ insert_rest(A) ::= LP columns(L) RP select(S). {
     A->select = S;
 }
 insert_rest(A) ::= DEFAULT VALUES. { A = PARSE_NEW(p, ast_insert); }
+
+%type on_conflict {struct ast_conflict}
+on_conflict(A) ::= . { A = (struct ast_conflict){ 0 }; }
+on_conflict(A) ::= ON(T) CONFLICT conflict_target(C) DO NOTHING. {
+    A = C;
+    A.action = AST_CONFLICT_NOTHING;
+    A.position = T.position;
+}
+on_conflict(A) ::= ON(T) CONFLICT conflict_target(C) DO UPDATE SET set_list(L) where(W). {
+    A = C;
+    A.action = AST_CONFLICT_UPDATE;
+    A.position = T.position;
+    A.sets = L.first;
+    A.where = W;
+}
+%type conflict_target {struct ast_conflict}
+conflict_target(A) ::= . { A = (struct ast_conflict){ 0 }; }
+conflict_target(A) ::= LP(T) index_columns(L) RP where(W). {
+    A = (struct ast_conflict){ .columns = L.first, .target_where = W, .target_position = T.position };
+}
+conflict_target(A) ::= ON CONSTRAINT colid(N). { A = (struct ast_conflict){ .constraint = N.text, .target_position = N.position }; }
 
 %type returning {struct target_list}
 returning(A) ::= . { LIST_INIT(A); }

@@ -47,6 +47,8 @@ unreserved(A) ::= TRUNCATE(A).
 unreserved(A) ::= RESTART(A).
 unreserved(A) ::= CONTINUE(A).
 unreserved(A) ::= EXPRESSION(A).
+unreserved(A) ::= CONFLICT(A).
+unreserved(A) ::= NOTHING(A).
 
 unreserved_as(A) ::= FILTER(A).  unreserved_as(A) ::= VARYING(A).  unreserved_as(A) ::= WITHOUT(A).
 unreserved_as(A) ::= WORD_UNRESERVED_AS(A).

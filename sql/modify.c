@@ -107,6 +107,8 @@ static int make(struct op *op, struct modify *modify, const struct plan *source)
         change_compile(op, modify->session, &modify->arena, query->ranges[0].table, &modify->change) != 0 ||
         make_returning(op, modify) != 0)
         return OP_FAILED;
+    if (query->conflict == CONFLICT_UPDATE && (modify__make_conflict(op, modify) != 0 || find_touched(op, modify) != 0))
+        return OP_FAILED;
     if (query->kind == QUERY_INSERT)
         return modify__make_insert(op, modify);
     if (query->kind == QUERY_UPDATE &&
@@ -349,7 +351,7 @@ static int change_again(struct op *op, struct modify *modify, struct bytes key, 
 }
 
 /* Values that RETURNING shows must outlive the next row that is judged again. */
-static int keep_rechecked(struct op *op, struct modify *modify, int before)
+int modify__keep_returned(struct op *op, struct modify *modify, int before)
 {
     if (!modify->query->returning || modify->changed.count == before)
         return 0;
@@ -388,7 +390,7 @@ static int change_one(struct op *op, struct modify *modify, const struct batch *
     int before = modify->changed.count;
     if (change_again(op, modify, key, seen, &outcome) != 0)
         return OP_FAILED;
-    return keep_rechecked(op, modify, before);
+    return modify__keep_returned(op, modify, before);
 }
 
 static int change_batch(struct op *op, struct modify *modify, const struct batch *source)

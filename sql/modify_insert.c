@@ -85,6 +85,19 @@ static int make_single(struct op *op, struct modify *modify)
     return 0;
 }
 
+/* The row in new_values. */
+static int insert_row(struct op *op, struct modify *modify)
+{
+    if (change_check(op, &modify->change, modify->new_values) != 0)
+        return OP_FAILED;
+    if (modify->query->conflict != CONFLICT_NONE)
+        return modify__insert_conflict(op, modify);
+    if (change_insert(op, &modify->change, modify->new_values) != 0)
+        return OP_FAILED;
+    modify__note_changed(modify, modify->new_values);
+    return 0;
+}
+
 int modify__insert_single(struct op *op, struct modify *modify)
 {
     struct eval_env *env = modify__env(op, modify);
@@ -99,10 +112,7 @@ int modify__insert_single(struct op *op, struct modify *modify)
         else if (program_value(env, value->program, &values[i]) != 0)
             return OP_FAILED;
     }
-    if (change_check(op, &modify->change, values) != 0 || change_insert(op, &modify->change, values) != 0)
-        return OP_FAILED;
-    modify__note_changed(modify, values);
-    return 0;
+    return insert_row(op, modify);
 }
 
 /* ---- rows of any source --------------------------------------------------------------------------- */
@@ -149,11 +159,8 @@ int modify__insert_batch(struct op *op, struct modify *modify, const struct batc
 
     for (int i = 0; i < source->selected; i++) {
         struct arena_mark mark = arena_mark(&op->arena);
-        if (make_row(env, modify, source, batch_row(source, i)) != 0 ||
-            change_check(op, &modify->change, modify->new_values) != 0 ||
-            change_insert(op, &modify->change, modify->new_values) != 0)
+        if (make_row(env, modify, source, batch_row(source, i)) != 0 || insert_row(op, modify) != 0)
             return OP_FAILED;
-        modify__note_changed(modify, modify->new_values);
         arena_release(&op->arena, mark);
     }
     return 0;

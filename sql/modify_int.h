@@ -16,6 +16,15 @@ struct modify_recheck {
     uint16_t selection[BATCH_ROWS];
 };
 
+/* ON CONFLICT DO UPDATE: the row that is there and the one that was to be inserted, side by side. */
+struct modify_conflict {
+    struct row_reader *reader;
+    struct batch batch;
+    struct program *where, **set;
+    struct datum *old_values, *new_values;
+    uint16_t selection[BATCH_ROWS];
+};
+
 /* One value of a single-row INSERT. */
 struct modify_value {
     int param;                      /* >= 0: this parameter as it is */
@@ -42,6 +51,8 @@ struct modify {
     struct program **defaults;      /* else: one per column that the source does not give */
     int *from;                      /* and for the others the source's column; -1 */
 
+    struct modify_conflict *conflict;   /* DO UPDATE */
+
     /* UPDATE, DELETE */
     struct program **set;
     const struct vector **set_results;
@@ -59,6 +70,13 @@ void modify__note_changed(struct modify *modify, const struct datum *values);
 /* ---- modify_insert.c ---- */
 int modify__make_insert(struct op *op, struct modify *modify) MUST_CHECK;
 int modify__insert_single(struct op *op, struct modify *modify) MUST_CHECK;
+/* Values of RETURNING's row `before` must outlive the next one. */
+int modify__keep_returned(struct op *op, struct modify *modify, int before) MUST_CHECK;
 int modify__insert_batch(struct op *op, struct modify *modify, const struct batch *source) MUST_CHECK;
+
+/* ---- modify_conflict.c ---- */
+int modify__make_conflict(struct op *op, struct modify *modify) MUST_CHECK;
+/* INSERT ... ON CONFLICT of the row in new_values, which has been checked. */
+int modify__insert_conflict(struct op *op, struct modify *modify) MUST_CHECK;
 
 #endif

@@ -72,7 +72,13 @@ struct query {
     int insert_count;
     int *insert_columns;            /* indexes in the table's columns */
     struct expr **defaults;         /* INSERT: one per column of the table; used for the columns that insert_columns leaves out */
-    int set_count;                  /* UPDATE */
+    /* ON CONFLICT: the unique indexes whose conflicts count (all of them when none is named), and what DO UPDATE does with columns of
+     * range 0, the row that is there, and of range 1, the one that was to be inserted.  set_* hold its SET. */
+    enum conflict_action { CONFLICT_NONE, CONFLICT_NOTHING, CONFLICT_UPDATE } conflict;
+    int arbiter_count;
+    int *arbiters;                  /* indexes in the table's indexes */
+    struct expr *conflict_where;
+    int set_count;                  /* UPDATE, DO UPDATE */
     int *set_columns;
     struct expr **set_values;       /* cast for assignment; may use columns of range 0 */
     bool returning;

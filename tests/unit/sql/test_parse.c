@@ -258,7 +258,6 @@ static void what_is_not_supported_is_refused_by_name(void **state)
         { "select * from a full outer join b on true", "FULL JOIN is not supported" },
         { "select * from t for update", "FOR UPDATE is not supported" },
         { "create table t as select 1", "AS here is not supported" },
-        { "insert into t values (1) on conflict do nothing", "ON CONFLICT is not supported" },
         { "lock table t", "LOCK is not supported" },
         { "prepare p as select 1", "PREPARE is not supported" },
     };
