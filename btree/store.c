@@ -242,7 +242,7 @@ int store_open(struct op *op, const struct store_options *options, struct store 
 {
     struct buf_options buf_options = {.vfs = options->vfs, .path = options->path, .create = options->create,
                                       .page_size = options->page_size, .cache_size = options->cache_size, .wal = options->wal,
-                                      .finishing = options->finishing};
+                                      .finishing = options->finishing, .read_only = options->read_only};
     *out = NULL;
     struct store *store = new_store(op);
     if (store == NULL)

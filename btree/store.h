@@ -20,6 +20,7 @@ struct store_options {
     uint64_t cache_size;            /* bytes of frames; 0 = 64 MiB */
     struct wal_options wal;         /* zeros = defaults */
     bool create;                    /* make the file when absent; else 58P01 */
+    bool read_only;                 /* of buf_options: the vfs keeps writes to itself */
     bool no_background;             /* tests: no background writer, no checkpointer thread */
     bool finishing;                 /* completes a backup: the file may be one that is refused otherwise */
 };

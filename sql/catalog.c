@@ -576,6 +576,11 @@ struct spill *database_spill(struct database *database)
     return database->spill;
 }
 
+void database_set_read_only(struct database *database)
+{
+    database->read_only = true;
+}
+
 void database_set_sync(struct database *database, enum txn_sync sync)
 {
     database->sync = sync;

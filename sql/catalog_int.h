@@ -66,6 +66,7 @@ struct database {
     _Atomic uint64_t stamp;         /* of the newest committed definitions; written under latch */
     _Atomic CommitTs last_change;   /* newest commit with DDL; written under latch before that commit is visible */
     enum txn_sync sync;             /* default of synchronous_commit */
+    bool read_only;                 /* set before the first session is opened */
     struct table_def *system[SYSTEM_TABLE_COUNT];   /* immutable after open */
 };
 

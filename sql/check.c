@@ -23,10 +23,17 @@ struct tree_name {
     const char *kind, *name;
 };
 
+/* A message that is not repeated. */
+struct said {
+    struct said *next;
+    char message[];
+};
+
 struct check {
     struct prepared *prepared;
     struct op *op;
     struct tree_name *names;
+    struct said *said;
     Oid *tables_found;
     int table_count;
     uint64_t findings, tables, rows, entries;
@@ -62,6 +69,24 @@ static void storage_finding(void *arg, TreeId tree, const char *line)
     op_end(&op);
 }
 
+/* A damaged page is met once for each entry that leads to it, and named once. */
+static bool is_said(struct op *op, struct check *check, const char *message)
+{
+    struct said *said = check->said;
+
+    while (said && strcmp(said->message, message) != 0)
+        said = said->next;
+    if (said)
+        return true;
+    said = op_alloc(op, sizeof *said + strlen(message) + 1);
+    if (said) {
+        strcpy(said->message, message);
+        said->next = check->said;
+        check->said = said;
+    }
+    return false;
+}
+
 /* Damage becomes a line, and the check goes on elsewhere. */
 static int forgive(struct op *op, struct check *check)
 {
@@ -71,6 +96,8 @@ static int forgive(struct op *op, struct check *check)
     snprintf(message, sizeof message, "%s%s%s", op->error.message, op->error.detail ? ": " : "",
              op->error.detail ? op->error.detail : "");
     op_clear_error(op);
+    if (is_said(op, check, message))
+        return op_failed(op) ? OP_FAILED : 0;
     return say(op, check, "%s", message);
 }
 

@@ -139,7 +139,7 @@ static void set_defaults(struct session *session)
     const char *level = session->settings.value[SETTING_DEFAULT_ISOLATION];
     session->level = strcmp(level, "serializable") == 0 ? TXN_SERIALIZABLE
                    : strcmp(level, "repeatable read") == 0 ? TXN_REPEATABLE_READ : TXN_READ_COMMITTED;
-    session->read_only = default_is_on(session, SETTING_DEFAULT_READ_ONLY);
+    session->read_only = session->database->read_only || default_is_on(session, SETTING_DEFAULT_READ_ONLY);
     session->deferrable = default_is_on(session, SETTING_DEFAULT_DEFERRABLE);
 }
 
@@ -301,6 +301,8 @@ int session__set_modes(struct op *op, struct session *session, const struct ast_
         if (session->savepoint_count > 0)
             return op_fail(op, "25001", "SET TRANSACTION ISOLATION LEVEL must not be called in a subtransaction");
     }
+    if (modes->read_only == AST_CHOICE_NO && session->database->read_only)
+        return op_fail(op, "25006", "cannot set transaction read-write mode: the database is open for reading only");
     if (modes->read_only == AST_CHOICE_NO && session->read_only && session->snapshot_taken)
         return op_fail(op, "25001", "transaction read-write mode must be set before any query");
     if (modes->deferrable != AST_CHOICE_NONE && session->snapshot_taken)

@@ -23,6 +23,8 @@ void database_close(struct database *database);
 /* Space for what sorts and hash tables cannot keep in memory: made at open (spill_make), freed at close. */
 struct spill *database_spill(struct database *database);
 
+/* The database is open for reading only: every transaction of sessions opened from now on is. */
+void database_set_read_only(struct database *database);
 /* What synchronous_commit is in sessions opened from now on. */
 void database_set_sync(struct database *database, enum txn_sync sync);
 

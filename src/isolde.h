@@ -57,7 +57,8 @@ enum isolde_type {
 /* ---- databases and connections ---- */
 
 /* Opens the file, creating it if absent; ":memory:" is a private database in memory.  options: NULL or "name=value ..." of
- * synchronous (full|normal|off), cache_size, max_wal_size (with kB, MB, GB), page_size (at creation: 4096 to 65536), create (on|off).
+ * synchronous (full|normal|off), cache_size, max_wal_size (with kB, MB, GB), page_size (at creation: 4096 to 65536), create (on|off),
+ * read_only (on|off: nothing is written to disk; what restart must repair after a crash is repaired in memory).
  * A process that opens a file twice gets the same database.  *err (NULL pointer allowed) gets a report that
  * isolde_error_free frees. */
 ISOLDE_API int isolde_open(const char *path, const char *options, isolde_db **db, isolde_err **err);
@@ -66,6 +67,11 @@ ISOLDE_API int isolde_close(isolde_db *db);
 ISOLDE_API int isolde_connect(isolde_db *db, isolde_conn **conn, isolde_err **err);
 /* Rolls back what is in progress and finalizes the connection's statements.  NULL is fine. */
 ISOLDE_API int isolde_disconnect(isolde_conn *conn);
+
+/* Called for what is no statement's business: what restart has found and done, and damage that the scrub comes across.  Severity LOG or
+ * WARNING.  What was said before is handed over at once; later calls may come from any thread, one at a time, and must not
+ * use the database.  callback NULL: nobody listens. */
+ISOLDE_API void isolde_on_message(isolde_db *db, void (*callback)(void *arg, const isolde_err *message), void *arg);
 
 /* ---- statements ---- */
 
@@ -184,7 +190,7 @@ ISOLDE_API int isolde_backup_finish(isolde_backup *backup);
 /* The connection's last error, never NULL; its SQLSTATE is "00000" when the last call succeeded. Valid until the next call. */
 ISOLDE_API const isolde_err *isolde_error(const isolde_conn *conn);
 ISOLDE_API const char *isolde_error_sqlstate(const isolde_err *err);
-ISOLDE_API const char *isolde_error_severity(const isolde_err *err);    /* ERROR, FATAL, NOTICE, WARNING */
+ISOLDE_API const char *isolde_error_severity(const isolde_err *err);    /* ERROR, FATAL, NOTICE, WARNING, LOG */
 ISOLDE_API const char *isolde_error_message(const isolde_err *err);
 /* NULL when there is none. */
 ISOLDE_API const char *isolde_error_detail(const isolde_err *err);

@@ -267,7 +267,7 @@ int wal_restart(struct op *op, struct wal *wal, const struct wal_start *start, c
     if (go_on(op, wal, wal_oldest_needed(&pass.state), reader.pos, reader.epoch))
         goto out;
     *restart = (struct wal_restart){.state = pass.state, .end = wal_end(wal), .records_redone = pass.redone,
-                                    .bytes_cut = cut};
+                                    .bytes_cut = cut, .cut_at = reader.pos};
     result = OP_OK;
 out:
     wal__reader_close(&reader);

@@ -30,17 +30,30 @@ struct isolde_err {
     struct arena arena;             /* of an error that stands alone */
 };
 
+/* Told before anybody listened. */
+struct kept_message {
+    const char *severity, *sqlstate;
+    char *text;
+};
+
+enum { MESSAGES_KEPT = 32 };
+
 struct isolde_db {
     _Atomic uint32_t magic;
     struct isolde_db *next;         /* list of open files; RANK_API_DATABASES */
-    bool in_memory;
+    bool in_memory, read_only;
     bool listed;                    /* stands in the list of open files */
     uint64_t device, inode;
     int opened;                     /* how often isolde_open has given it out; RANK_API_DATABASES */
     struct os_mutex latch;          /* RANK_API_DATABASE: the fields below */
     int connections;                /* and backups */
     struct closed_ring closed;      /* connections, backups */
-    struct vfs *vfs;                /* in memory: owned */
+    struct os_mutex message_latch;  /* RANK_API_MESSAGES: the fields below */
+    void (*on_message)(void *arg, const struct isolde_err *message);
+    void *message_arg;
+    struct kept_message kept[MESSAGES_KEPT];
+    int kept_count;
+    struct vfs *vfs;                /* in memory, read only: owned */
     struct store *store;
     struct txn_manager *manager;
     struct database *database;
@@ -101,5 +114,13 @@ int api_open_on(struct vfs *vfs, const char *path, const char *options, isolde_d
 /* A report that stands alone, for isolde_open and isolde_connect. */
 void api_export_error(const struct op *op, struct isolde_err **err);
 int api_finalize(struct isolde_stmt *stmt);
+
+/* ---- message.c ---- */
+
+/* Hands a message to who listens, or keeps it.  Any thread; hold no latch. */
+void api_tell(struct isolde_db *db, const char *severity, const char *sqlstate, const char *format, ...) PRINTF_LIKE(4, 5);
+/* What restart has found, if there was one. */
+void api_tell_restart(struct isolde_db *db);
+void api_forget_messages(struct isolde_db *db);
 
 #endif

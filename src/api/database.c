@@ -61,6 +61,14 @@ static int parse_size(struct op *op, const char *name, const char *value, uint64
     return op_fail(op, "22023", "invalid value for option \"%s\": \"%s\"", name, value);
 }
 
+static int parse_flag(struct op *op, const char *name, const char *value, bool *flag)
+{
+    if (strcmp(value, "on") != 0 && strcmp(value, "off") != 0)
+        return op_fail(op, "22023", "invalid value for option \"%s\": \"%s\"", name, value);
+    *flag = strcmp(value, "on") == 0;
+    return 0;
+}
+
 static int parse_option(struct op *op, const char *name, const char *value, struct open_options *options)
 {
     uint64_t page_size;
@@ -88,14 +96,12 @@ static int parse_option(struct op *op, const char *name, const char *value, stru
         options->store.page_size = (uint32_t)page_size;
         return 0;
     }
-    if (strcmp(name, "create") == 0) {
-        if (strcmp(value, "on") != 0 && strcmp(value, "off") != 0)
-            return op_fail(op, "22023", "invalid value for option \"%s\": \"%s\"", name, value);
-        options->store.create = strcmp(value, "on") == 0;
-        return 0;
-    }
+    if (strcmp(name, "create") == 0)
+        return parse_flag(op, name, value, &options->store.create);
+    if (strcmp(name, "read_only") == 0)
+        return parse_flag(op, name, value, &options->store.read_only);
     op_fail(op, "22023", "unrecognized option \"%s\"", name);
-    op_hint(op, "Options are synchronous, cache_size, max_wal_size, page_size and create.");
+    op_hint(op, "Options are synchronous, cache_size, max_wal_size, page_size, create and read_only.");
     return OP_FAILED;
 }
 
@@ -123,11 +129,15 @@ static void destroy(struct op *op, struct isolde_db *db, int *result)
     database_close(db->database);
     if (db->manager)
         txn_manager_close(db->manager);
-    if (db->store && store_close(op, db->store) != 0)
+    if (db->store && db->read_only)
+        store_abandon(db->store);
+    else if (db->store && store_close(op, db->store) != 0)
         *result = OP_FAILED;
-    if (db->in_memory && db->vfs)
+    if ((db->in_memory || db->read_only) && db->vfs)
         os_vfs_destroy(db->vfs);
     os_mutex_destroy(&db->latch);
+    api_forget_messages(db);
+    os_mutex_destroy(&db->message_latch);
     api_free_ring(&db->closed);
     db->database = NULL;
     db->manager = NULL;
@@ -163,10 +173,14 @@ static int open_engine(struct op *op, struct isolde_db *db, const char *path, co
 
     store.vfs = db->vfs;
     store.path = path;
+    store.create = options->store.create && !db->read_only;
     if (store_open(op, &store, &db->store) != 0 || txn_manager_open(op, db->store, NULL, &db->manager) != 0 ||
         database_open(op, db->manager, &db->database) != 0)
         return OP_FAILED;
     database_set_sync(db->database, options->sync);
+    if (db->read_only)
+        database_set_read_only(db->database);
+    api_tell_restart(db);
     return 0;
 }
 
@@ -180,9 +194,14 @@ static int make(struct op *op, struct vfs *vfs, const char *path, const struct o
     if (!db)
         return op_out_of_memory(op);
     os_mutex_init(&db->latch, RANK_API_DATABASE);
+    os_mutex_init(&db->message_latch, RANK_API_MESSAGES);
     db->in_memory = !vfs && strcmp(path, ":memory:") == 0;
     db->listed = !vfs && !db->in_memory;
-    db->vfs = vfs ? vfs : db->in_memory ? os_memory_vfs_new() : os_unix_vfs();
+    db->read_only = options->store.read_only;
+    if (vfs)
+        db->vfs = db->read_only ? os_overlay_vfs_new(vfs) : vfs;
+    else
+        db->vfs = db->in_memory ? os_memory_vfs_new() : db->read_only ? os_overlay_vfs_new(os_unix_vfs()) : os_unix_vfs();
     db->opened = 1;
     result = db->vfs ? open_engine(op, db, path, options) : op_out_of_memory(op);
     if (result == 0 && db->listed)
@@ -209,11 +228,16 @@ static int open_locked(struct op *op, const char *path, const struct open_option
     uint64_t device = 0, inode = 0;
     bool exists = false;
 
+    if (strcmp(path, ":memory:") == 0 && options->store.read_only)
+        return op_fail(op, "22023", "a database in memory cannot be opened for reading only");
     if (strcmp(path, ":memory:") == 0)
         return make(op, NULL, path, options, out);
     if (identify(op, path, &exists, &device, &inode) != 0)
         return OP_FAILED;
     if (exists && (*out = find_open(device, inode)) != NULL) {
+        if ((*out)->read_only != options->store.read_only)
+            return op_fail(op, "55006", "database \"%s\" is already open for %s", path,
+                           (*out)->read_only ? "reading only" : "writing");
         (*out)->opened++;
         return 0;
     }

@@ -13,6 +13,7 @@
 enum rank {
     RANK_API_DATABASES,     /* the process-wide list of open databases */
     RANK_API_DATABASE,
+    RANK_API_MESSAGES,      /* who listens to a database's messages */
     RANK_SQL_CATALOG,       /* the cache of table definitions */
     RANK_TXN_PURGE,         /* one round of purge at a time */
     RANK_STORE_HOOKS,       /* btree/: who answers for the transactions in progress */
@@ -35,6 +36,7 @@ enum rank {
     RANK_WAL_FLUSH,         /* who leads the flush */
     RANK_WAL_BUFFER,        /* positions of the log buffer */
     RANK_WAL_SEGMENTS,
+    RANK_OVERLAY,           /* inside a disk that lies on another one */
     RANK_OS,                /* inside a vfs */
     RANK_COUNT
 };

@@ -171,7 +171,7 @@ int buf__double_write_restore(struct op *op, struct buf *buf) MUST_CHECK;
 
 /* header.c */
 int buf__header_create(struct op *op, struct buf *buf, const struct buf_options *options) MUST_CHECK;
-int buf__header_read(struct op *op, struct buf *buf, bool finishing) MUST_CHECK;
+int buf__header_read(struct op *op, struct buf *buf, const struct buf_options *options) MUST_CHECK;
 /* Makes durable what was read (see wal/settle.c): the log beside it may be removed because of it. */
 int buf__header_settle(struct op *op, struct buf *buf) MUST_CHECK;
 int buf__header_leave_copy(struct op *op, struct buf *buf) MUST_CHECK;

@@ -64,17 +64,22 @@ int buf__header_create(struct op *op, struct buf *buf, const struct buf_options 
     return OP_OK;
 }
 
+static void too_new(struct op *op, const char *path, const struct header_identity *identity, uint64_t unknown)
+{
+    op_fail(op, "0A000", "database \"%s\" was written by a newer version", path);
+    op_detail(op, "It has format %u, this program knows %d; features this program does not know: %llX.",
+              identity->format, HEADER_FORMAT, (unsigned long long)unknown);
+}
+
 int buf__check_identity(struct op *op, const char *path, const struct header_identity *identity)
 {
-    uint64_t unknown = (identity->incompatible & ~(uint64_t)HEADER_UNFINISHED) | identity->read_only_compatible;
+    uint64_t unknown = identity->incompatible & ~(uint64_t)HEADER_UNFINISHED;
     if (memcmp(identity->magic, HEADER_MAGIC, sizeof(identity->magic)) != 0)
         return op_fail(op, "XX002", "\"%s\" is not a database file", path);
     if (identity->crc != identity_crc(identity))
         return op_fail(op, "XX001", "page 0 of \"%s\" is damaged: its identity has a wrong checksum", path);
     if (identity->format > HEADER_FORMAT || unknown != 0) {
-        op_fail(op, "0A000", "database \"%s\" was written by a newer version", path);
-        op_detail(op, "It has format %u, this program knows %d; features this program does not know: %llX.",
-                  identity->format, HEADER_FORMAT, (unsigned long long)unknown);
+        too_new(op, path, identity, unknown);
         return OP_FAILED;
     }
     uint32_t size = identity->page_size;
@@ -100,14 +105,19 @@ int buf__choose_slot(struct op *op, const char *path, const uint8_t *header, str
     return OP_OK;
 }
 
-int buf__header_read(struct op *op, struct buf *buf, bool finishing)
+int buf__header_read(struct op *op, struct buf *buf, const struct buf_options *options)
 {
     if (buf_header_read(op, buf->file, &buf->identity, &buf->slot))
         return OP_FAILED;
-    if (!finishing && (buf->identity.incompatible & HEADER_UNFINISHED)) {
+    if (!options->finishing && (buf->identity.incompatible & HEADER_UNFINISHED)) {
         op_fail(op, "55000", "\"%s\" is an unfinished backup", buf->path);
         op_detail(op, "The backup or recovery that was making this file has not been completed.");
         op_hint(op, "Make it again; this file can be removed.");
+        return OP_FAILED;
+    }
+    if (!options->read_only && buf->identity.read_only_compatible != 0) {
+        too_new(op, buf->path, &buf->identity, buf->identity.read_only_compatible);
+        op_hint(op, "Open it with read_only=on: these features are in the way of writing only.");
         return OP_FAILED;
     }
     return OP_OK;

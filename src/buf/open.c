@@ -79,7 +79,7 @@ static int open_file(struct op *op, struct buf *buf, const struct buf_options *o
         return OP_FAILED;
     if (unfinished && options->create)
         return buf__header_create(op, buf, options);
-    return buf__header_read(op, buf, options->finishing) == OP_OK ? buf__header_settle(op, buf) : OP_FAILED;
+    return buf__header_read(op, buf, options) == OP_OK ? buf__header_settle(op, buf) : OP_FAILED;
 }
 
 static uint32_t smaller(uint32_t a, uint32_t b)

@@ -34,7 +34,7 @@ struct vfs_methods {
 
 struct vfs {
     const struct vfs_methods *methods;
-    const char *name;       /* "unix", "memory", "fault" */
+    const char *name;       /* "unix", "memory", "overlay", "fault" */
 };
 
 struct os_file_methods {
@@ -57,6 +57,9 @@ struct os_file {
 struct vfs *os_unix_vfs(void);      /* static; never destroyed */
 /* A private disk in memory; files live until os_vfs_destroy.  NULL when memory is exhausted. */
 struct vfs *os_memory_vfs_new(void) MUST_CHECK;
+/* A disk that shows the files of another one, opened for reading only, and keeps all changes to itself, in memory.  `below` must
+ * outlive it.  NULL when memory is exhausted. */
+struct vfs *os_overlay_vfs_new(struct vfs *below) MUST_CHECK;
 void os_vfs_destroy(struct vfs *vfs);
 
 /* Errors name the file.  ENOSPC and EDQUOT are 53100, ENOENT 58P01, EEXIST 58P02, EACCES 42501, ENOMEM

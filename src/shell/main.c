@@ -40,7 +40,8 @@ static void usage(FILE *out)
 {
     fputs("isolde is the interactive shell of Isolde, an embedded transactional SQL database.\n\n"
           "Usage:\n  isolde [OPTION]... [FILE]\n"
-          "  isolde backup [OPTION]... FILE OUT     copy a database (isolde backup --help)\n\n"
+          "  isolde backup [OPTION]... FILE OUT     copy a database (isolde backup --help)\n"
+          "  isolde check FILE                      is the database whole? exit status 0: yes, 1: no\n\n"
           "FILE is the database; it is created when absent.  Without one, or with \":memory:\", it lives in memory.\n\n"
           "  -c, --command=STATEMENT  run one statement (or several as one transaction), then exit; may be repeated\n"
           "  -f, --file=SCRIPT        run a script, then exit; may be repeated; - is standard input\n"
@@ -173,6 +174,14 @@ static void parse_options(struct shell *shell, struct options *options, int argc
         exit(1);
 }
 
+/* While a statement runs; the line is cleared when its result comes. */
+static void show_progress(void *arg, const char *what, uint64_t done, uint64_t all)
+{
+    struct shell *shell = arg;
+    shell_progress(NULL, what, done, all);
+    shell->progress_shown = true;
+}
+
 static bool open_database(struct shell *shell, struct options *options)
 {
     isolde_err *err = NULL;
@@ -180,6 +189,9 @@ static bool open_database(struct shell *shell, struct options *options)
     if (isolde_open(shell->path, settings, &shell->db, &err) == ISOLDE_OK
         && isolde_connect(shell->db, &shell->conn, &err) == ISOLDE_OK) {
         isolde_on_notice(shell->conn, on_notice, shell);
+        isolde_on_message(shell->db, shell_message, NULL);
+        if (shell->interactive && isatty(STDERR_FILENO))
+            isolde_on_progress(shell->conn, show_progress, shell);
         return true;
     }
     shell_report(shell->path, err);

@@ -98,6 +98,7 @@ struct shell {
     bool once_out_is_pipe, once_expanded;
     char *gset_prefix;          /* not NULL: \gset */
     struct text last_error;     /* for \errverbose */
+    bool progress_shown;        /* a line on the terminal that is to be cleared */
 };
 
 /* main.c */
@@ -137,6 +138,11 @@ char *command_argument(struct shell *shell, const char **at);
 
 /* describe.c: \d and its family */
 bool describe_command(struct shell *shell, const char *name, const char *pattern);
+
+/* check.c */
+int check_main(int argc, char **argv);
+void shell_message(void *arg, const isolde_err *message);       /* of isolde_on_message: to standard error */
+void shell_progress(void *arg, const char *what, uint64_t done, uint64_t all);
 
 /* subcommand.c */
 /* Runs the subcommand that the arguments name; false when they name none. */

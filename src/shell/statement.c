@@ -283,7 +283,11 @@ static int step_all(struct shell *shell, isolde_stmt *stmt, struct result *resul
     int step;
     *copied_out = false;
     result_begin(result, stmt);
-    while ((step = isolde_step(stmt)) == ISOLDE_ROW)
+    step = isolde_step(stmt);
+    if (shell->progress_shown)
+        fputs("\r\033[K", stderr);
+    shell->progress_shown = false;
+    for (; step == ISOLDE_ROW; step = isolde_step(stmt))
         if (!result_add(result, stmt))
             return ISOLDE_ERROR;
     if (step == ISOLDE_COPY_IN)

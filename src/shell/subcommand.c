@@ -12,6 +12,7 @@ static const struct {
     int (*run)(int argc, char **argv);
 } subcommands[] = {
     { "backup", backup_main },
+    { "check", check_main },
 };
 
 bool subcommand_run(int argc, char **argv, int *exit_code)

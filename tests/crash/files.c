@@ -272,6 +272,131 @@ static void newer_formats_and_features_are_refused(void **state)
     close_database(db, conn);
 }
 
+static void set_read_only_compatible_feature(struct header_identity *identity)
+{
+    identity->read_only_compatible = 1u << 5;
+}
+
+static isolde_db *open_read_only(isolde_conn **conn)
+{
+    isolde_db *db;
+    isolde_err *err = NULL;
+    if (isolde_open(path, "read_only=on", &db, &err) != ISOLDE_OK || isolde_connect(db, conn, &err) != ISOLDE_OK)
+        fail_msg("open: %s", isolde_error_message(err));
+    return db;
+}
+
+static void expect_failure(isolde_conn *conn, const char *sql, const char *sqlstate)
+{
+    assert_int_equal(isolde_exec(conn, sql, NULL, NULL), ISOLDE_ERROR);
+    assert_string_equal(isolde_error_sqlstate(isolde_error(conn)), sqlstate);
+    if (isolde_transaction_status(conn) != 'I')
+        run(conn, "ROLLBACK");
+}
+
+static void a_feature_in_the_way_of_writing_only_allows_reading(void **state)
+{
+    size_t len, len_after;
+    isolde_conn *conn;
+    make_database();
+    change_identity(set_read_only_compatible_feature);
+    char *before = read_file(path, &len);
+    expect_refusal("0A000", "newer version");
+    isolde_db *db = open_read_only(&conn);
+    expect_answer(conn, "SELECT count(*) FROM victim WHERE word LIKE 'needle%'", "2000");
+    expect_answer(conn, "CHECK DATABASE", "no error found");
+    expect_answer(conn, "SHOW transaction_read_only", "on");
+    expect_failure(conn, "INSERT INTO victim VALUES (0, 'new')", "25006");
+    expect_failure(conn, "CREATE TABLE other (a int)", "25006");
+    expect_failure(conn, "BEGIN READ WRITE", "25006");
+    expect_failure(conn, "SET transaction_read_only = off", "25006");
+    run(conn, "SET default_transaction_read_only = off");
+    expect_failure(conn, "DELETE FROM victim", "25006");
+    close_database(db, conn);
+    char *after = read_file(path, &len_after);
+    assert_int_equal(len, len_after);
+    assert_memory_equal(before, after, len);
+    assert_int_not_equal(access(wal_path, F_OK), 0);
+    free(before);
+    free(after);
+    change_identity(set_newer_format);
+    isolde_err *err = NULL;
+    assert_int_equal(isolde_open(path, "read_only=on", &db, &err), ISOLDE_ERROR);
+    assert_string_equal(isolde_error_sqlstate(err), "0A000");
+    isolde_error_free(err);
+}
+
+static void keep_message(void *arg, const isolde_err *message)
+{
+    char *kept = arg;
+    size_t len = strlen(kept);
+    snprintf(kept + len, 1000 - len, "%s: %s\n", isolde_error_severity(message), isolde_error_message(message));
+}
+
+/* What restart does, it does in memory. */
+static void reading_only_changes_no_byte_of_a_crashed_database(void **state)
+{
+    char dw_path[300], messages[1000] = "";
+    const char *names[] = {path, wal_path, dw_path};
+    char *before[3];
+    size_t len[3], len_after;
+    isolde_conn *conn;
+    isolde_db *other;
+    make_unclean_database();
+    snprintf(dw_path, sizeof dw_path, "%s-dw", path);
+    for (int i = 0; i < 3; i++)
+        before[i] = read_file(names[i], &len[i]);
+    isolde_db *db = open_read_only(&conn);
+    isolde_on_message(db, keep_message, messages);
+    assert_non_null(strstr(messages, "LOG: the database was not closed cleanly"));
+    expect_answer(conn, "SELECT count(*) FROM victim", "2000");
+    expect_answer(conn, "CHECK DATABASE", "no error found");
+    assert_int_equal(isolde_open(path, NULL, &other, NULL), ISOLDE_ERROR);
+    close_database(db, conn);
+    for (int i = 0; i < 3; i++) {
+        char *after = read_file(names[i], &len_after);
+        assert_int_equal(len[i], len_after);
+        assert_memory_equal(before[i], after, len_after);
+        free(before[i]);
+        free(after);
+    }
+    db = open_database(&conn);
+    expect_answer(conn, "SELECT count(*) FROM victim", "2000");
+    close_database(db, conn);
+}
+
+static int exit_code(const char *command)
+{
+    int status = system(command);
+    assert_true(WIFEXITED(status));
+    return WEXITSTATUS(status);
+}
+
+static void the_program_checks_and_says_so_by_its_exit_code(void **state)
+{
+    char command[700], output[300];
+    size_t len, at = 0;
+    snprintf(output, sizeof output, "%s/output", folder);
+    snprintf(command, sizeof command, "./isolde check %s >%s 2>&1", path, output);
+    assert_int_equal(exit_code(command), 2);
+    make_database();
+    assert_int_equal(exit_code(command), 0);
+    char *bytes = read_file(path, &len);
+    while (at < len && memcmp(bytes + at, "needle 1500", 11) != 0)
+        at++;
+    bytes[at + 3] ^= 4;
+    write_file(path, bytes, len);
+    free(bytes);
+    assert_int_equal(exit_code(command), 1);
+    char *said = read_file(output, &len);
+    said[len] = '\0';
+    assert_non_null(strstr(said, "checksum is wrong"));
+    assert_non_null(strstr(said, "table \"victim\""));
+    assert_non_null(strstr(said, "DAMAGED"));
+    free(said);
+    assert_int_equal(exit_code("./isolde check >/dev/null 2>&1"), 2);
+}
+
 static void a_second_process_is_told_who_has_it(void **state)
 {
     int to_child[2], to_parent[2], status;
@@ -489,6 +614,9 @@ int main(void)
         IN_A_FOLDER(flipped_bits_of_the_header_are_found),
         IN_A_FOLDER(a_damaged_page_is_named_and_other_tables_stay_in_use),
         IN_A_FOLDER(newer_formats_and_features_are_refused),
+        IN_A_FOLDER(a_feature_in_the_way_of_writing_only_allows_reading),
+        IN_A_FOLDER(reading_only_changes_no_byte_of_a_crashed_database),
+        IN_A_FOLDER(the_program_checks_and_says_so_by_its_exit_code),
         IN_A_FOLDER(a_second_process_is_told_who_has_it),
         IN_A_FOLDER(an_unclean_file_without_its_log_is_refused),
         IN_A_FOLDER(the_log_of_another_database_is_refused),

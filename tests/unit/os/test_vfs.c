@@ -40,6 +40,12 @@ static int use_memory(void **state)
     return use(os_memory_vfs_new());
 }
 
+/* On top of the machine's disk, where nothing may appear. */
+static int use_overlay(void **state)
+{
+    return use(os_overlay_vfs_new(os_unix_vfs()));
+}
+
 static int use_fault(void **state)
 {
     return use(fault_vfs_new(1));
@@ -438,6 +444,7 @@ int main(void)
 
     failures += cmocka_run_group_tests_name("vfs unix", tests, use_unix, leave);
     failures += cmocka_run_group_tests_name("vfs memory", tests, use_memory, leave);
+    failures += cmocka_run_group_tests_name("vfs overlay", tests, use_overlay, leave);
     failures += cmocka_run_group_tests_name("vfs fault", tests, use_fault, leave);
     return failures;
 }
