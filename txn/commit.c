@@ -137,6 +137,7 @@ static void forget(struct txn_session *session)
     }
     session->in_progress = false;
     session->in_statement = false;
+    atomic_store_explicit(&session->slot->reading, false, memory_order_release);
     session->lock_position = 0;
     arena_reset(&session->arena);
 }

@@ -38,8 +38,12 @@ static int rebuild_entry(struct op *op, struct txn *txn, const struct btree_row_
     }
     entry->lsn = lsn;
     uint64_t hash = version__hash(info->id, row->key);
-    struct bucket *bucket = version__lock(manager, hash);
-    struct chain *chain = version__find(bucket, hash, info, row->key);
+    struct bucket *bucket;
+    struct chain *chain;
+    if (version__lock_chain(op, manager, hash, info, row->key, &bucket, &chain) != 0) {
+        version__discard(entry);
+        return OP_FAILED;
+    }
     if (chain == NULL) {
         chain = version__new_chain(op, manager, info, hash, row->key);
         if (chain != NULL) {
@@ -62,6 +66,7 @@ static int rebuild_entry(struct op *op, struct txn *txn, const struct btree_row_
         version__discard(entry);
     }
     version__unlock(bucket);
+    budget__keep(manager);
     return chain != NULL ? 0 : OP_FAILED;
 }
 

@@ -36,6 +36,16 @@ struct tree_info *manager__tree(struct op *op, struct txn_manager *manager, Tree
     return info;
 }
 
+struct tree_info *manager__known_tree(struct txn_manager *manager, TreeId id)
+{
+    struct tree_info *info = atomic_load(&manager->trees[hash_u64(id) % TXN_TREE_HASH]);
+
+    while (info != NULL && info->id != id) {
+        info = info->next;
+    }
+    return info;
+}
+
 struct txn *writer__new(struct op *op, struct txn_manager *manager, TxnId id)
 {
     struct txn *txn = mem_calloc(1, sizeof(*txn));
@@ -46,6 +56,7 @@ struct txn *writer__new(struct op *op, struct txn_manager *manager, TxnId id)
     }
     txn->id = id;
     txn->manager = manager;
+    atomic_fetch_add_explicit(&manager->writer_count, 1, memory_order_relaxed);
     txn->chain.txn = id;
     atomic_init(&txn->references, 1);
     return txn;
@@ -92,6 +103,9 @@ void writer__unref(struct txn *txn)
     }
     os_mutex_lock(&manager->commits);
     bool last = atomic_fetch_sub_explicit(&txn->references, 1, memory_order_acq_rel) == 1;
+    if (last && txn->stray) {
+        atomic_fetch_sub_explicit(&manager->stray_count, 1, memory_order_relaxed);
+    }
     if (last && txn->queued) {
         txn->purge_next->purge_prev = txn->purge_prev;
         txn->purge_prev->purge_next = txn->purge_next;
@@ -101,6 +115,7 @@ void writer__unref(struct txn *txn)
         if (txn->ssi != NULL) {
             ssi__unref(txn->ssi);
         }
+        atomic_fetch_sub_explicit(&manager->writer_count, 1, memory_order_relaxed);
         mem_free(txn);
     }
 }
@@ -264,6 +279,8 @@ static struct txn_manager *new_manager(struct op *op, struct store *store, const
     os_mutex_init(&manager->commits, RANK_COMMIT_ORDER);
     manager->active.active_next = manager->active.active_prev = &manager->active;
     manager->purge_list.purge_next = manager->purge_list.purge_prev = &manager->purge_list;
+    manager->strays.purge_next = manager->strays.purge_prev = &manager->strays;
+    manager->oldest_stray = UINT64_MAX;
     manager->buckets = mem_calloc(TXN_BUCKETS, sizeof(*manager->buckets));
     manager->ring = mem_calloc(TXN_COMMIT_RING, sizeof(*manager->ring));
     if (manager->buckets == NULL || manager->ring == NULL || ssi__open(op, manager) != 0) {
@@ -306,7 +323,8 @@ int txn_manager_open(struct op *op, struct store *store, const struct txn_option
     struct store_hooks hooks = { .context = manager, .undone = version__undone, .collect = collect, .carry = carry };
     store_set_hooks(store, &hooks);
     if (commit__prepare_undo(op, manager, &manager->undo) != 0 || purge__open(op, manager) != 0 ||
-        loser__adopt(op, manager) != 0 || system_tree__open(op, manager) != 0 || sequence__open(op, manager) != 0) {
+        budget__open(op, manager) != 0 || loser__adopt(op, manager) != 0 || system_tree__open(op, manager) != 0 ||
+        sequence__open(op, manager) != 0) {
         goto failed;
     }
     if (manager->options.no_background) {
@@ -336,6 +354,7 @@ static void close_manager(struct txn_manager *manager, bool abandoned)
     store_set_hooks(manager->store, &none);
     sequence__close(manager);
     free_versions(manager);
+    budget__close(manager);
     if (!abandoned && manager->active.active_next != &manager->active) {
         break_log(manager);
     }

@@ -139,7 +139,9 @@ static int run_round(struct op *op, struct purge *purge)
 {
     struct txn_manager *manager = purge->manager;
 
-    version__purge_committed(manager, snapshot__horizon(manager));
+    CommitTs horizon = snapshot__horizon(manager);
+    version__purge_committed(manager, horizon);
+    budget__sweep(manager, horizon);
     os_mutex_lock(&purge->round);
     int rc = purge_ghosts(op, purge);
     if (rc == 0 && btree_has_graves(manager->store)) {
@@ -175,7 +177,8 @@ static bool has_work(struct purge *purge)
     lock_queue(purge);
     bool any = purge->first != NULL;
     unlock_queue(purge);
-    return any || btree_has_graves(purge->manager->store);
+    return any || btree_has_graves(purge->manager->store) ||
+           budget__due(purge->manager, snapshot__horizon(purge->manager));
 }
 
 /* Errors (a damaged page, a broken log) are met again by whoever uses the tree, and reported there. */

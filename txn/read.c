@@ -8,7 +8,11 @@
  * At SERIALIZABLE each read is recorded before the latch is given back: a point for txn_get, whether it is there or not; for
  * a scan an interval that grows leaf by leaf, up to the fence of the leaf that is being visited.  A writer that comes to that
  * leaf later finds the record; one that was there before is met as a version that the snapshot does not see.
+ *
+ * Rows are handed up by the leaf.  After each the slot is asked whether the snapshot was given up meanwhile (snapshot.c, S4): then some of them
+ * may be wrong, and the caller gets 72000 instead.
  */
+#include "src/base/planted.h"
 #include "txn/ssi.h"
 #include "txn/txn_int.h"
 
@@ -89,7 +93,8 @@ int txn_get(struct op *op, struct txn_session *session, struct btree *tree, stru
     if (call.info == NULL) {
         return OP_FAILED;
     }
-    return btree_get(op, tree, key, get_record, &call);
+    int rc = btree_get(op, tree, key, get_record, &call);
+    return snapshot__lost(session) && !PLANTED("txn-snapshot-unchecked") ? snapshot__fail(op) : rc;
 }
 
 /* ---- scans ---------------------------------------------------------------------------------------- */
@@ -162,7 +167,11 @@ int txn_scan_next(struct op *op, struct txn_scan *scan, txn_row_visit visit, voi
         visitor.enter_leaf = enter_leaf;
     }
     arena_reset(&scan->arena);
-    if (btree_cursor_next_leaf(op, &scan->cursor, &visitor, more) != 0) {
+    int rc = btree_cursor_next_leaf(op, &scan->cursor, &visitor, more);
+    if (snapshot__lost(session) && !PLANTED("txn-snapshot-unchecked")) {
+        return snapshot__fail(op);
+    }
+    if (rc != 0) {
         return OP_FAILED;
     }
     scan->ended = !*more;

@@ -253,8 +253,10 @@ int run__exclude(struct op *op, struct tree_info *info, struct bytes key)
 
 int run__materialise(struct op *op, struct txn_manager *manager, struct tree_info *info, uint64_t hash, struct bytes key)
 {
+    bool held = false;
     int rc = 0;
 
+again:
     lock_runs(info);
     struct run *run = find_run(info, key);
     if (run == NULL) {
@@ -262,6 +264,17 @@ int run__materialise(struct op *op, struct txn_manager *manager, struct tree_inf
     }
     struct bucket *bucket = version__lock(manager, hash);
     struct chain *chain = version__find(bucket, hash, info, key);
+    if (chain == NULL && bucket->spilled > 0 && !held) {
+        version__unlock(bucket);
+        unlock_runs(info);
+        budget__hold(manager, hash);
+        held = true;
+        if (budget__load(op, manager, hash, info, key) == 0) {
+            goto again;
+        }
+        budget__release(manager, hash);
+        return OP_FAILED;
+    }
     if (chain == NULL || chain->head == NULL) {
         struct version *entry = version__new(op, run->writer, VERSION_INSERT, command_of(run, key), NULL,
                                              (struct bytes){ NULL, 0 });
@@ -281,6 +294,9 @@ int run__materialise(struct op *op, struct txn_manager *manager, struct tree_inf
     version__unlock(bucket);
 out:
     unlock_runs(info);
+    if (held) {
+        budget__release(manager, hash);
+    }
     return rc;
 }
 

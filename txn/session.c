@@ -70,6 +70,7 @@ void txn_session_close(struct txn_session *session)
         manager->sessions = session->next;
     }
     atomic_store(&session->slot->read_ts, TXN_NO_SNAPSHOT);
+    atomic_store(&session->slot->reading, false);
     atomic_store(&session->slot->in_use, false);
     atomic_fetch_sub(&manager->session_count, 1);
     os_mutex_unlock(&manager->mutex);
@@ -217,6 +218,10 @@ int txn_statement_begin(struct op *op, struct txn_session *session)
         session->doomed = true;
         return ssi__fail(op);
     }
+    atomic_store_explicit(&session->slot->reading, true, memory_order_seq_cst);
+    if (snapshot__lost(session)) {
+        return snapshot__fail(op);
+    }
     session->command++;
     session->in_statement = true;
     if (session->level == TXN_READ_COMMITTED) {
@@ -235,6 +240,7 @@ int txn_statement_begin(struct op *op, struct txn_session *session)
 void txn_statement_end(struct txn_session *session)
 {
     session->in_statement = false;
+    atomic_store_explicit(&session->slot->reading, false, memory_order_release);
     wait__leave(session);
     if (session->level == TXN_READ_COMMITTED && session->has_snapshot) {
         snapshot__drop(session);

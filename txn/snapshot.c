@@ -19,6 +19,8 @@
  * S2  Nothing that a published snapshot may see is purged.
  * S3  A transaction that built on a commit which is ordered but not yet visible (dep_ts) reads at that commit; everything
  *     before it in the log is ordered too, so the number stands for a set of commits as well as any other.
+ * S4  A snapshot that is in the way of too much is given up (budget.c): its slot says so before anything is freed that it may see.  So
+ *     whoever looks at the slot after having looked at versions knows whether they were all there.
  */
 #include "txn/txn_int.h"
 
@@ -70,6 +72,7 @@ void snapshot__take(struct txn_session *session)
     } while (atomic_load_explicit(&manager->horizon, memory_order_seq_cst) > read_ts);
     session->read_ts = read_ts;
     session->has_snapshot = true;
+    atomic_store_explicit(&session->slot->taken_ns, os_clock_ns(), memory_order_relaxed);
 }
 
 void snapshot__drop(struct txn_session *session)
@@ -78,8 +81,18 @@ void snapshot__drop(struct txn_session *session)
     session->has_snapshot = false;
 }
 
+int snapshot__fail(struct op *op)
+{
+    op_clear_error(op);         /* damage, say: what the snapshot could still see may have been freed under it */
+    op_fail(op, "72000", "snapshot too old");
+    op_detail(op, "Older versions of rows that were kept for this transaction's snapshot had exceeded the limits of the version store.");
+    op_hint(op, "Retry the transaction.  The limits are version_store_memory and version_store_disk.");
+    return OP_FAILED;
+}
+
 bool txn_hold_trees(struct txn_session *session)
 {
+    atomic_store_explicit(&session->slot->reading, true, memory_order_seq_cst);
     if (session->has_snapshot) {
         return false;
     }
@@ -89,6 +102,7 @@ bool txn_hold_trees(struct txn_session *session)
 
 void txn_release_trees(struct txn_session *session)
 {
+    atomic_store_explicit(&session->slot->reading, false, memory_order_release);
     snapshot__drop(session);
 }
 
@@ -123,6 +137,8 @@ CommitTs snapshot__horizon(struct txn_manager *manager)
 
 bool snapshot__list(struct txn_manager *manager, CommitTs *list, size_t capacity, size_t *count, CommitTs *visible)
 {
+    bool more = false;
+
     *visible = announce(manager);
     *count = 0;
     unsigned chunks = atomic_load_explicit(&manager->slot_chunks, memory_order_acquire);
@@ -134,15 +150,16 @@ bool snapshot__list(struct txn_manager *manager, CommitTs *list, size_t capacity
             if (read_ts >= *visible) {
                 continue;
             }
-            if (*count == capacity) {
-                return false;
+            more |= *count == capacity;
+            if (*count == capacity && read_ts >= list[capacity - 1]) {
+                continue;
             }
-            size_t at = (*count)++;
+            size_t at = *count < capacity ? (*count)++ : capacity - 1;
             for (; at > 0 && list[at - 1] > read_ts; at--) {
                 list[at] = list[at - 1];
             }
             list[at] = read_ts;
         }
     }
-    return true;
+    return more;
 }

@@ -110,13 +110,29 @@ static bool is_dead(void *arg, TxnId id)
            (living->count == 0 || bsearch(&id, living->ids, living->count, sizeof(id), compare_ids) == NULL);
 }
 
+/* A snapshot that was given up holds nobody back; but a statement that has not noticed yet must not have its trees freed under it. */
+static bool given_up_and_reading(struct txn_manager *manager)
+{
+    unsigned chunks = atomic_load(&manager->slot_chunks);
+
+    for (unsigned c = 0; c < chunks; c++) {
+        struct slot *chunk = atomic_load(&manager->slots[c]);
+        for (int i = 0; i < TXN_SLOT_CHUNK; i++) {
+            if (atomic_load(&chunk[i].read_ts) == TXN_GIVEN_UP && atomic_load(&chunk[i].reading)) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
 int trees__free_graves(struct op *op, struct txn_manager *manager)
 {
     struct living living = { 0 };
     uint64_t freed;
 
     int rc = gather_living(op, manager, &living);
-    if (rc == 0) {
+    if (rc == 0 && !given_up_and_reading(manager)) {
         if (living.count > 0) {
             qsort(living.ids, living.count, sizeof(*living.ids), compare_ids);
         }

@@ -27,6 +27,8 @@ enum txn_sync { TXN_SYNC_OFF, TXN_SYNC_NORMAL, TXN_SYNC_FULL };
 struct txn_options {
     uint32_t reads_each;            /* SERIALIZABLE: reads recorded one by one per transaction, then widened; 0 = 8,192 */
     uint32_t ended_kept;            /* SERIALIZABLE: ended transactions kept apart, then summarised; 0 = no limit */
+    uint64_t version_memory;        /* bytes of older versions and row locks in memory, beyond which they are spilled; 0 = 64 MiB */
+    uint64_t version_disk;          /* bytes of the file for them, beyond which the oldest snapshot gets 72000; 0 = 16 GiB */
     bool no_background;             /* tests: purge runs only in txn_purge */
 };
 
@@ -44,6 +46,23 @@ struct store *txn_manager_store(struct txn_manager *manager);
 CommitTs txn_visible_ts(const struct txn_manager *manager);
 /* Bytes of older versions, row locks included, that are in memory now. */
 uint64_t txn_version_bytes(const struct txn_manager *manager);
+struct txn_version_stats {
+    uint64_t memory, memory_limit, disk, disk_limit;    /* bytes */
+    uint64_t spilled_entries;                           /* on disk now */
+    uint64_t spills, loads, reads;                      /* chains written, brought back for a writer, and read where they were */
+    uint64_t snapshots_given_up;
+};
+void txn_version_stats(struct txn_manager *manager, struct txn_version_stats *stats);
+/* One published snapshot, and what committed after it and is kept: a snapshot that keeps too much is given up, the oldest first. */
+struct txn_snapshot_info {
+    uint32_t session;               /* txn_session_number */
+    CommitTs read_ts;
+    uint64_t age_us;
+    uint64_t versions, bytes;       /* of those on disk an estimate */
+    bool given_up;                  /* its session has not noticed yet: its next row or write is 72000 */
+};
+/* All of them, in the op's arena. */
+int txn_snapshots(struct op *op, struct txn_manager *manager, struct txn_snapshot_info **list, size_t *count) MUST_CHECK;
 /* Purges what no snapshot needs, once, now. */
 int txn_purge(struct op *op, struct txn_manager *manager) MUST_CHECK;
 

@@ -23,6 +23,7 @@
 
 #define TXN_NO_SNAPSHOT UINT64_MAX          /* in a slot: nothing published */
 #define TXN_TS_ABORTED (UINT64_MAX - 1)     /* commit_ts of a writer whose undo is complete */
+#define TXN_GIVEN_UP (UINT64_MAX - 1)       /* in a slot: its snapshot was in the way of too much (budget.c) */
 
 enum {
     TXN_BUCKETS = 1 << 18,          /* of the version store; empty ones cost no memory until touched */
@@ -35,6 +36,7 @@ enum {
 
 struct ssi_txn;
 struct ssi;
+struct budget;
 struct chain;
 struct run;
 struct version;
@@ -74,14 +76,16 @@ struct txn {
     struct txn_session *session;        /* NULL once ended; manager->waits */
     struct wal_chain chain;             /* the owner's thread */
     struct ssi_txn *ssi;                /* holds a reference; NULL below SERIALIZABLE */
-    struct version *entries;            /* newest first; entries_latch */
+    struct version *entries;            /* entries_latch */
+    bool purged;                        /* nobody will purge what is listed from now on; entries_latch */
     _Atomic uint32_t entries_latch;
     struct run *runs;                   /* entries_latch */
     struct row_lock *locks;             /* its lock-only entries, newest first; the owner's thread */
     struct chain *held;                 /* chains changed by it on which somebody waits; manager->waits */
     struct txn *active_next, *active_prev;      /* manager->mutex */
     struct txn *purge_next, *purge_prev;        /* committed, entries still needed; manager->commits */
-    bool queued;                        /* in that list */
+    bool queued;                        /* in that list, or among the strays */
+    bool stray;                         /* a stand-in: see budget.c */
     bool created;                       /* it made a tree, which its rollback drops: see commit.c */
     bool buried;                        /* it let go of a tree or an overflow chain: see trees.c */
     uint64_t ring_index;                /* where its commit stands in the ring */
@@ -132,6 +136,7 @@ struct chain {
     struct version *head;
     struct row_lock *locks;             /* K2 */
     uint32_t length, prune_at;
+    bool touched;                       /* looked up since eviction last came by; bucket latch */
     uint32_t pins;                      /* writers that are about to push an entry; bucket latch */
     atomic_uint waiters;                /* changed under manager->waits, raised under the bucket latch too */
     struct wait *first_wait, *last_wait;        /* manager->waits */
@@ -145,6 +150,7 @@ struct chain {
 
 struct bucket {
     _Atomic uint32_t latch;
+    uint32_t spilled;                   /* chains of this bucket in the file; see budget.c */
     struct chain *first;
 };
 
@@ -193,7 +199,9 @@ struct table_own {
 struct slot {
     _Atomic CommitTs read_ts;           /* published snapshot; partner: snapshot__horizon */
     atomic_bool in_use;
-    char pad[48];
+    atomic_bool reading;                /* a statement may be looking at trees; partner: trees__free_graves */
+    _Atomic uint64_t taken_ns;          /* when the snapshot was taken */
+    char pad[40];
 };
 
 struct end_call {
@@ -269,7 +277,9 @@ struct txn_manager {
     atomic_uint session_count;
 
     struct bucket *buckets;
-    atomic_uint_fast64_t version_bytes;
+    atomic_uint_fast64_t version_bytes; /* entries and chains in memory */
+    atomic_uint_fast64_t writer_count;
+    struct budget *budget;
 
     struct os_mutex waits;              /* RANK_WAIT_QUEUE */
     struct table_lock *table_locks[TXN_LOCK_HASH];
@@ -281,6 +291,9 @@ struct txn_manager {
     _Atomic uint64_t ring_tail;         /* written inside wal_append_ordered only */
     uint64_t ring_head;                 /* commits */
     struct txn purge_list;              /* list head: committed writers with entries, oldest first; commits */
+    struct txn strays;                  /* list head: stand-ins for committed writers (budget.c), in no order; commits */
+    CommitTs oldest_stray;              /* not newer than any of them; commits */
+    atomic_uint_fast64_t stray_count;
 
     struct ssi *ssi;
     struct purge *purge;
@@ -303,6 +316,8 @@ static inline struct tree_info *session__tree(struct op *op, struct txn_session 
     }
     return *cached;
 }
+/* NULL when nothing has asked for it yet.  No latch. */
+struct tree_info *manager__known_tree(struct txn_manager *manager, TreeId id);
 /* The session's writer, made at the first call. */
 int session__writer(struct op *op, struct txn_session *session, struct txn **writer) MUST_CHECK;
 struct txn *writer__new(struct op *op, struct txn_manager *manager, TxnId id) MUST_CHECK;
@@ -328,8 +343,15 @@ void snapshot__take(struct txn_session *session);
 void snapshot__drop(struct txn_session *session);
 /* min(visible_ts, oldest published snapshot), announced first (V2). */
 CommitTs snapshot__horizon(struct txn_manager *manager);
-/* All published snapshots, sorted, for pruning; at most `capacity`, and false when there are more. */
+/* Published snapshots below *visible, sorted, for pruning; when there are more than `capacity` the oldest, and true. */
 bool snapshot__list(struct txn_manager *manager, CommitTs *list, size_t capacity, size_t *count, CommitTs *visible);
+/* The session's snapshot was given up: what it has read since the last call of this may be wrong.  72000. */
+static inline bool snapshot__lost(const struct txn_session *session)
+{
+    return session->has_snapshot &&
+           atomic_load_explicit(&session->slot->read_ts, memory_order_seq_cst) == TXN_GIVEN_UP;
+}
+int snapshot__fail(struct op *op);
 int slot__acquire(struct op *op, struct txn_manager *manager, struct slot **slot) MUST_CHECK;
 
 /* ---- version.c ------------------------------------------------------------------------------------ */
@@ -360,6 +382,10 @@ struct chain *version__find(struct bucket *bucket, uint64_t hash, const struct t
 struct chain *version__new_chain(struct op *op, struct txn_manager *manager, struct tree_info *info, uint64_t hash,
                                  struct bytes key) MUST_CHECK;
 void version__add_chain(struct bucket *bucket, struct chain *chain);
+/* Locks the bucket and finds the chain, brought back into memory if it was spilled; NULL when there is none.  On failure nothing is
+ * locked.  The leaf's latch is held, so that the chain does not appear meanwhile. */
+int version__lock_chain(struct op *op, struct txn_manager *manager, uint64_t hash, struct tree_info *info, struct bytes key,
+                        struct bucket **bucket, struct chain **chain) MUST_CHECK;
 /* Frees the chain when it has neither entries nor locks nor waiters. */
 void version__drop_chain(struct bucket *bucket, struct chain *chain);
 /* The entry of a change of `before`; not yet on a chain. */
@@ -370,6 +396,10 @@ void version__push(struct txn_manager *manager, struct bucket *bucket, struct ch
 /* Off the chain and freed; the bucket latch is held, the entry is off its writer's list. */
 void version__remove(struct txn_manager *manager, struct bucket *bucket, struct version *entry);
 void version__unlist(struct version *entry);
+/* True when the caller may free it, or do with it what it likes (V3). */
+bool version__claim(struct version *entry);
+/* Enters it in its writer's list; false when nobody would purge it there. */
+bool version__list(struct version *entry);
 /* Must the record be looked up at all? */
 static inline bool version__interesting(const struct tree_info *info, const struct btree_record *record)
 {
@@ -392,6 +422,29 @@ bool version__has_chain(struct txn_manager *manager, const struct tree_info *inf
 /* The latch of a writer's lists. */
 void version__lock_list(struct txn *txn);
 void version__unlock_list(struct txn *txn);
+
+/* ---- budget.c ------------------------------------------------------------------------------------- */
+
+int budget__open(struct op *op, struct txn_manager *manager) MUST_CHECK;
+/* After the buckets' own chains are gone. */
+void budget__close(struct txn_manager *manager);
+/* The chain has got an entry; its bucket's latch is held. */
+void budget__note_chain(struct txn_manager *manager, const struct chain *chain);
+/* Spills until the memory of the version store is within its limit; without latches.  Never fails. */
+void budget__keep(struct txn_manager *manager);
+/* While held, no chain of this hash's shard is spilled or brought back. */
+void budget__hold(struct txn_manager *manager, uint64_t hash);
+void budget__release(struct txn_manager *manager, uint64_t hash);
+/* Held: brings the chain back into memory if it is spilled. */
+int budget__load(struct op *op, struct txn_manager *manager, uint64_t hash, struct tree_info *info, struct bytes key) MUST_CHECK;
+/* Held: as version__resolve, of a chain that is spilled and stays so; *found is false when it is not. */
+int budget__resolve(struct op *op, struct txn_manager *manager, uint64_t hash, const struct tree_info *info, const struct view *view,
+                    struct bytes key, struct arena *arena, struct resolved *out, bool *found) MUST_CHECK;
+/* Is the chain spilled?  An error counts as yes. */
+bool budget__has(struct txn_manager *manager, uint64_t hash, const struct tree_info *info, struct bytes key);
+bool budget__due(struct txn_manager *manager, CommitTs horizon);
+/* Frees what is spilled and not needed any more. */
+void budget__sweep(struct txn_manager *manager, CommitTs horizon);
 
 /* ---- runs.c --------------------------------------------------------------------------------------- */
 

@@ -22,6 +22,8 @@
  * V3  An entry is freed by whoever takes it off its writer's list (entries_latch): pruning or purge, never both.
  * V4  The hint on the record is set with the change and never relied on while losers of a restart are about, whose records
  *     may have lost it.
+ * V5  Chains beyond the memory limit lie in a file (budget.c).  A writer brings the one that it needs back, a reader reads it there;
+ *     either finds it, because the bucket counts what was spilled from it.
  *
  * Follows Neumann, Mühlbauer, Kemper (SIGMOD 2015), Freitag, Kemper, Neumann (VLDB 2022) and, for pruning, Böttcher et
  * al. (VLDB 2019); unlike them the commit stamp is not written into each entry but asked of the writer.
@@ -79,10 +81,32 @@ struct chain *version__find(struct bucket *bucket, uint64_t hash, const struct t
     for (struct chain *chain = bucket->first; chain != NULL; chain = chain->next) {
         if (chain->hash == hash && chain->info == info && chain->key_len == key.len &&
             memcmp(chain->key, key.data, key.len) == 0) {
+            chain->touched = true;
             return chain;
         }
     }
     return NULL;
+}
+
+int version__lock_chain(struct op *op, struct txn_manager *manager, uint64_t hash, struct tree_info *info, struct bytes key,
+                        struct bucket **out, struct chain **chain)
+{
+    struct bucket *bucket = version__lock(manager, hash);
+
+    *out = bucket;
+    *chain = version__find(bucket, hash, info, key);
+    if (*chain != NULL || bucket->spilled == 0) {
+        return 0;
+    }
+    version__unlock(bucket);
+    budget__hold(manager, hash);
+    int rc = budget__load(op, manager, hash, info, key);
+    if (rc == 0) {
+        version__lock(manager, hash);
+        *chain = version__find(bucket, hash, info, key);
+    }
+    budget__release(manager, hash);
+    return rc;
 }
 
 struct chain *version__new_chain(struct op *op, struct txn_manager *manager, struct tree_info *info, uint64_t hash,
@@ -108,6 +132,7 @@ struct chain *version__new_chain(struct op *op, struct txn_manager *manager, str
 
 void version__add_chain(struct bucket *bucket, struct chain *chain)
 {
+    chain->touched = true;
     chain->next = bucket->first;
     bucket->first = chain;
 }
@@ -171,11 +196,16 @@ void version__discard(struct version *entry)
     }
 }
 
-static void list_entry(struct version *entry)
+bool version__list(struct version *entry)
 {
     struct txn *writer = entry->writer;
 
     spin_lock(&writer->entries_latch);
+    if (writer->purged) {
+        spin_unlock(&writer->entries_latch);
+        return false;
+    }
+    entry->claimed = false;
     entry->own_next = writer->entries;
     entry->own_prev = NULL;
     if (writer->entries != NULL) {
@@ -183,10 +213,10 @@ static void list_entry(struct version *entry)
     }
     writer->entries = entry;
     spin_unlock(&writer->entries_latch);
+    return true;
 }
 
-/* True when the caller may free it (V3). */
-static bool claim(struct version *entry)
+bool version__claim(struct version *entry)
 {
     struct txn *writer = entry->writer;
 
@@ -209,7 +239,7 @@ static bool claim(struct version *entry)
 
 void version__unlist(struct version *entry)
 {
-    claim(entry);
+    version__claim(entry);
 }
 
 void version__push(struct txn_manager *manager, struct bucket *bucket, struct chain *chain, struct version *entry)
@@ -217,9 +247,13 @@ void version__push(struct txn_manager *manager, struct bucket *bucket, struct ch
     entry->chain = chain;
     entry->older = chain->head;
     chain->head = entry;
-    chain->length++;
+    if (chain->length++ == 0) {
+        budget__note_chain(manager, chain);
+    }
     writer__ref(entry->writer);
-    list_entry(entry);
+    bool listed = version__list(entry);
+    assert(listed);
+    (void)listed;
     atomic_fetch_add_explicit(&chain->info->entries, 1, memory_order_release);
     if (entry->writer->recovered) {
         atomic_fetch_add_explicit(&chain->info->recovered, 1, memory_order_release);
@@ -240,7 +274,9 @@ void version__remove(struct txn_manager *manager, struct bucket *bucket, struct 
         at = &(*at)->older;
     }
     *at = entry->older;
-    chain->length--;
+    if (--chain->length == 0) {
+        atomic_fetch_sub_explicit(&manager->version_bytes, sizeof(*chain) + chain->key_len, memory_order_relaxed);
+    }
     atomic_fetch_sub_explicit(&chain->info->entries, 1, memory_order_release);
     if (entry->writer->recovered) {
         atomic_fetch_sub_explicit(&chain->info->recovered, 1, memory_order_release);
@@ -303,11 +339,39 @@ static int resolve_chain(struct op *op, const struct view *view, const struct ch
     return copy_before(op, hidden, arena, out);
 }
 
+static int look_up(struct op *op, struct txn_manager *manager, struct tree_info *info, const struct view *view,
+                   struct bytes key, struct arena *arena, struct resolved *out, bool *found)
+{
+    uint64_t hash = version__hash(info->id, key);
+    struct bucket *bucket = version__lock(manager, hash);
+    struct chain *chain = version__find(bucket, hash, info, key);
+    bool held = false;
+    int rc = 0;
+
+    if (chain == NULL && bucket->spilled > 0) {
+        version__unlock(bucket);
+        budget__hold(manager, hash);
+        held = true;
+        version__lock(manager, hash);
+        chain = version__find(bucket, hash, info, key);
+    }
+    *found = chain != NULL;
+    if (chain != NULL) {
+        rc = resolve_chain(op, view, chain, arena, out);
+    }
+    version__unlock(bucket);
+    if (held && chain == NULL) {
+        rc = budget__resolve(op, manager, hash, info, view, key, arena, out, found);
+    }
+    if (held) {
+        budget__release(manager, hash);
+    }
+    return rc;
+}
+
 int version__resolve(struct op *op, struct txn_manager *manager, struct tree_info *info, const struct view *view,
                      const struct btree_record *record, struct arena *arena, struct resolved *out)
 {
-    int rc = 0;
-
     out->present = !(record->flags & BTREE_GHOST);
     out->overflow = (record->flags & BTREE_OVERFLOW) != 0;
     out->value = record->value;
@@ -319,14 +383,9 @@ int version__resolve(struct op *op, struct txn_manager *manager, struct tree_inf
         }
         return 0;
     }
-    uint64_t hash = version__hash(info->id, record->key);
-    struct bucket *bucket = version__lock(manager, hash);
-    struct chain *chain = version__find(bucket, hash, info, record->key);
-    if (chain != NULL) {
-        rc = resolve_chain(op, view, chain, arena, out);
-    }
-    version__unlock(bucket);
-    if (chain == NULL && !out->present) {
+    bool found;
+    int rc = look_up(op, manager, info, view, record->key, arena, out, &found);
+    if (rc == 0 && !found && !out->present) {
         purge__ghost(manager, info, record->key);
     }
     if (rc == 0 && out->present && !out->settled && run__any(info)) {
@@ -344,9 +403,9 @@ bool version__has_chain(struct txn_manager *manager, const struct tree_info *inf
 {
     uint64_t hash = version__hash(info->id, key);
     struct bucket *bucket = version__lock(manager, hash);
-    bool found = version__find(bucket, hash, info, key) != NULL;
+    bool found = version__find(bucket, hash, info, key) != NULL, spilled = bucket->spilled > 0;
     version__unlock(bucket);
-    return found;
+    return found || (spilled && budget__has(manager, hash, info, key));
 }
 
 /* ---- pruning and purge ---------------------------------------------------------------------------- */
@@ -393,8 +452,8 @@ void version__prune(struct txn_manager *manager, struct bucket *bucket, struct c
     CommitTs list[PRUNE_SNAPSHOTS], visible;
     size_t count;
 
-    if (!snapshot__list(manager, list, PRUNE_SNAPSHOTS, &count, &visible)) {
-        return;
+    if (snapshot__list(manager, list, PRUNE_SNAPSHOTS, &count, &visible)) {
+        visible = list[count - 1];      /* of what is newer nothing is known */
     }
     struct version *newer = chain->head;
     for (struct version *entry = newer->older, *next; entry != NULL; entry = next) {
@@ -402,7 +461,7 @@ void version__prune(struct txn_manager *manager, struct bucket *bucket, struct c
         CommitTs to = writer__ts(entry->writer);
         CommitTs from = next != NULL ? writer__ts(next->writer) : 0;
         bool settled = to != 0 && to <= visible && writer__ts(newer->writer) != 0;
-        if (settled && !snapshot_between(list, count, from, to) && claim(entry)) {
+        if (settled && !snapshot_between(list, count, from, to) && version__claim(entry)) {
             inherit(newer, entry);
             version__remove(manager, bucket, entry);
         } else {
@@ -421,6 +480,8 @@ static struct version *pop_own(struct txn *txn)
         if (entry->own_next != NULL) {
             entry->own_next->own_prev = NULL;
         }
+    } else {
+        txn->purged = true;
     }
     spin_unlock(&txn->entries_latch);
     return entry;
@@ -445,8 +506,43 @@ void version__purge_writer(struct txn *txn)
     }
 }
 
+/* The stand-ins of writers that were forgotten while their entries were spilled. */
+static void purge_strays(struct txn_manager *manager, CommitTs horizon)
+{
+    struct txn ready = { .purge_next = &ready, .purge_prev = &ready };
+
+    os_mutex_lock(&manager->commits);
+    if (manager->oldest_stray <= horizon) {
+        manager->oldest_stray = UINT64_MAX;
+        for (struct txn *txn = manager->strays.purge_next, *next; txn != &manager->strays; txn = next) {
+            next = txn->purge_next;
+            CommitTs ts = writer__ts(txn);
+            if (ts > horizon) {
+                manager->oldest_stray = ts < manager->oldest_stray ? ts : manager->oldest_stray;
+                continue;
+            }
+            txn->purge_prev->purge_next = txn->purge_next;
+            txn->purge_next->purge_prev = txn->purge_prev;
+            txn->queued = false;
+            writer__ref(txn);
+            txn->purge_next = ready.purge_next;
+            ready.purge_next = txn;
+        }
+    }
+    os_mutex_unlock(&manager->commits);
+    while (ready.purge_next != &ready) {
+        struct txn *txn = ready.purge_next;
+        ready.purge_next = txn->purge_next;
+        version__purge_writer(txn);
+        writer__unref(txn);
+    }
+}
+
 void version__purge_committed(struct txn_manager *manager, CommitTs horizon)
 {
+    if (atomic_load_explicit(&manager->stray_count, memory_order_relaxed) > 0) {
+        purge_strays(manager, horizon);
+    }
     for (;;) {
         os_mutex_lock(&manager->commits);
         struct txn *txn = manager->purge_list.purge_next;
@@ -481,16 +577,20 @@ uint8_t version__undone(void *context, TxnId id, TreeId tree, struct bytes key, 
 {
     struct txn_manager *manager = context;
     uint8_t flags = 0;
-    struct tree_info *info;
+    struct tree_info *info = manager__known_tree(manager, tree);
+    struct bucket *bucket;
+    struct chain *chain;
+    struct op op;
 
-    for (info = atomic_load(&manager->trees[hash_u64(tree) % TXN_TREE_HASH]); info != NULL && info->id != tree; info = info->next) {
-    }
     if (info == NULL || atomic_load_explicit(&info->entries, memory_order_acquire) == 0) {
         return 0;
     }
     uint64_t hash = version__hash(tree, key);
-    struct bucket *bucket = version__lock(manager, hash);
-    struct chain *chain = version__find(bucket, hash, info, key);
+    op_init(&op);
+    if (version__lock_chain(&op, manager, hash, info, key, &bucket, &chain) != 0) {
+        op_end(&op);
+        return BTREE_VERSIONED;         /* its entry stays where it cannot be read, and counts for nothing: see budget.c */
+    }
     struct version *entry = chain != NULL ? chain->head : NULL;
     while (entry != NULL && (entry->writer->id != id || entry->lsn != undone_lsn)) {
         entry = entry->older;
@@ -500,7 +600,7 @@ uint8_t version__undone(void *context, TxnId id, TreeId tree, struct bytes key, 
         }
     }
     bool from_run = entry == NULL || is_from_run(entry, id);
-    if (entry != NULL && claim(entry)) {
+    if (entry != NULL && version__claim(entry)) {
         bool last = chain->length == 1;
         if (!entry->before_present && last) {
             purge__ghost(manager, info, key);
@@ -519,6 +619,8 @@ uint8_t version__undone(void *context, TxnId id, TreeId tree, struct bytes key, 
         flags = BTREE_VERSIONED;
     }
     version__unlock(bucket);
+    op_end(&op);
+    budget__keep(manager);
     if (from_run && run__any(info)) {
         run__undone(info, id, key);
         purge__ghost(manager, info, key);

@@ -259,29 +259,11 @@ static int decide(struct op *op, struct write_call *call, const struct btree_rec
         }
         newest = newest_settled(call, chain->head);
     }
+    if (!call->internal && snapshot__lost(session)) {
+        return snapshot__fail(op);      /* what it must not overwrite may have been forgotten */
+    }
     return call->kind == WRITE_INSERT ? judge_new(op, call, record, newest)
                                       : judge_existing(op, call, record, chain, newest);
-}
-
-/* Under the leaf's latch: all that can be decided, and if it is to go ahead, all that could still fail. */
-static int judge_record(struct op *op, struct write_call *call, const struct btree_record *record)
-{
-    if (record != NULL && run__any(call->info) &&
-        run__materialise(op, call->session->manager, call->info, call->hash, call->key) != 0) {
-        return OP_FAILED;
-    }
-    struct bucket *bucket = version__lock(call->session->manager, call->hash);
-
-    version__discard(call->entry);
-    call->entry = NULL;
-    let_go_of_chain(call, bucket);
-    struct chain *chain = version__find(bucket, call->hash, call->info, call->key);
-    int rc = decide(op, call, record, chain);
-    if (rc == 0 && call->verdict == VERDICT_GO) {
-        rc = prepare_entry(op, call, record, chain);
-    }
-    version__unlock(bucket);
-    return rc;
 }
 
 static void cleanup(struct write_call *call)
@@ -295,12 +277,37 @@ static void cleanup(struct write_call *call)
     }
 }
 
+/* Under the leaf's latch: all that can be decided, and if it is to go ahead, all that could still fail. */
+static int judge_record(struct op *op, struct write_call *call, const struct btree_record *record)
+{
+    if (record != NULL && run__any(call->info) &&
+        run__materialise(op, call->session->manager, call->info, call->hash, call->key) != 0) {
+        return OP_FAILED;
+    }
+    struct bucket *bucket;
+    struct chain *chain;
+
+    cleanup(call);
+    if (version__lock_chain(op, call->session->manager, call->hash, call->info, call->key, &bucket, &chain) != 0) {
+        return OP_FAILED;
+    }
+    int rc = decide(op, call, record, chain);
+    if (rc == 0 && call->verdict == VERDICT_GO) {
+        rc = prepare_entry(op, call, record, chain);
+    }
+    version__unlock(bucket);
+    return rc;
+}
+
 /* No record, hence no chain: the key is free. */
 static int judge_absent(struct op *op, struct write_call *call, bool at_end)
 {
     call->verdict = VERDICT_GO;
     if (call->entry != NULL || call->chain != NULL) {
         cleanup(call);
+    }
+    if (!call->internal && snapshot__lost(call->session)) {
+        return snapshot__fail(op);
     }
     if (at_end && run__takes(call->session, call->info, call->key)) {
         call->in_run = true;
@@ -475,6 +482,7 @@ static int write_row(struct op *op, struct write_call *call, struct btree_change
         wait__leave(call->session);
     }
     cleanup(call);
+    budget__keep(call->session->manager);
     return rc;
 }
 
@@ -549,8 +557,11 @@ static int lock_record(void *arg, struct op *op, const struct btree_record *reco
         run__materialise(op, manager, call->info, call->hash, call->key) != 0) {
         return OP_FAILED;
     }
-    struct bucket *bucket = version__lock(manager, call->hash);
-    struct chain *chain = version__find(bucket, call->hash, call->info, call->key);
+    struct bucket *bucket;
+    struct chain *chain;
+    if (version__lock_chain(op, manager, call->hash, call->info, call->key, &bucket, &chain) != 0) {
+        return OP_FAILED;
+    }
     int rc = decide(op, call, record, chain);
     if (rc == 0 && call->verdict == VERDICT_GO) {
         rc = answer_newest(op, call, record, chain, 0);
@@ -588,5 +599,6 @@ int txn_lock_row(struct op *op, struct txn_session *session, struct btree *tree,
     if (call.verdict != VERDICT_ANSWER || outcome->result != TXN_CHANGED) {
         wait__leave(session);
     }
+    budget__keep(session->manager);
     return rc;
 }

@@ -25,6 +25,9 @@ enum rank {
     RANK_BTREE_REGISTRY,    /* tree id -> root page */
     RANK_PAGE,              /* page latches; several at once by btree/'s own rules */
     RANK_FREE_SPACE,
+    RANK_VERSION_BUDGET,    /* who gives up a snapshot */
+    RANK_VERSION_SPILL,     /* a shard of the spilled part of the version store */
+    RANK_VERSION_FILE,      /* pages of its file */
     RANK_SSI,               /* SIREAD records; runs of appended rows */
     RANK_VERSION_BUCKET,    /* a chain of the version store */
     RANK_WAIT_QUEUE,        /* txn/: all wait queues and shared table locks */

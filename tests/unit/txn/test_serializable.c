@@ -262,7 +262,7 @@ static void a_long_transaction_among_many_short_ones_keeps_its_edges_in_the_summ
 {
     struct db db;
     char key[16];
-    db_open_limited(&db, false, 0, 10);
+    db_open_limited(&db, false, &(struct txn_options){ .ended_kept = 10 });
     FILL(&db, "x=1", "y=1");
     begin(&db, 1, TXN_SERIALIZABLE);
     assert_string_equal(get(&db, 1, "y"), "1");

@@ -31,7 +31,7 @@ struct db {
     TreeId tree_id;
     struct btree *tree;
     struct op op;
-    uint32_t reads_each, ended_kept;    /* limits of the manager; 0: its own */
+    struct txn_options limits;          /* of the manager; 0: its own */
     struct wal_options wal;             /* zeros: its own */
 };
 
@@ -52,8 +52,8 @@ static inline void db_attach(struct db *db, bool create, bool background)
 {
     struct store_options options = { .vfs = db->vfs, .path = "t.db", .create = create, .no_background = !background,
                                      .cache_size = 8 << 20, .page_size = 4096, .wal = db->wal };
-    struct txn_options txn_options = { .no_background = !background, .reads_each = db->reads_each,
-                                       .ended_kept = db->ended_kept };
+    struct txn_options txn_options = db->limits;
+    txn_options.no_background = !background;
 
     op_init(&db->op);
     MUST(db, store_open(&db->op, &options, &db->store));
@@ -64,11 +64,10 @@ static inline void db_attach(struct db *db, bool create, bool background)
     }
 }
 
-static inline void db_open_limited(struct db *db, bool background, uint32_t reads_each, uint32_t ended_kept)
+static inline void db_open_limited(struct db *db, bool background, const struct txn_options *limits)
 {
     memset(db, 0, sizeof(*db));
-    db->reads_each = reads_each;
-    db->ended_kept = ended_kept;
+    db->limits = *limits;
     db->vfs = os_memory_vfs_new();
     db_attach(db, true, background);
     MUST(db, txn_begin(&db->op, db->s[0], TXN_READ_COMMITTED, false, false));
@@ -81,7 +80,7 @@ static inline void db_open_limited(struct db *db, bool background, uint32_t read
 
 static inline void db_open(struct db *db, bool background)
 {
-    db_open_limited(db, background, 0, 0);
+    db_open_limited(db, background, &(struct txn_options){ .reads_each = 0 });
 }
 
 static inline void db_close_sessions(struct db *db)
