@@ -127,6 +127,8 @@ struct store {
     struct os_mutex hooks_mutex;        /* RANK_STORE_HOOKS: guards who is asked by a checkpoint */
     struct store_hooks hooks;           /* changed under the mutex, and only while nobody rolls back */
     struct wal_checkpoint_state last_state;     /* what the layer above said last: when nobody answers any more */
+    bool tolerant;                      /* store_options */
+    uint64_t skipped;                   /* records that restart could not apply */
     struct wal_restart restart;
     struct arena restart_arena;
     struct space space;

@@ -23,9 +23,8 @@
 
 /* ---- handlers for the log ------------------------------------------------------------------------- */
 
-static int redo(void *context, struct op *op, const struct wal_record *record)
+static int redo_record(struct op *op, struct store *store, const struct wal_record *record)
 {
-    struct store *store = context;
     struct log_reader reader = {record->payload.data, record->payload.data + record->payload.len, false};
     switch (record->type) {
     case LOG_ROW:
@@ -42,6 +41,25 @@ static int redo(void *context, struct op *op, const struct wal_record *record)
     default:
         return OP_OK;
     }
+}
+
+/* Damage that was met is forgiven if that was asked for. */
+static bool forgive(struct op *op, const struct store *store)
+{
+    if (!store->tolerant || strcmp(op->error.sqlstate, "XX001") != 0)
+        return false;
+    op_clear_error(op);
+    return true;
+}
+
+static int redo(void *context, struct op *op, const struct wal_record *record)
+{
+    struct store *store = context;
+    int result = redo_record(op, store, record);
+    if (result == OP_OK || !forgive(op, store))
+        return result;
+    store->skipped++;
+    return OP_OK;
 }
 
 static int undo(void *context, struct op *op, struct wal_chain *chain, const struct wal_record *record)
@@ -242,12 +260,14 @@ int store_open(struct op *op, const struct store_options *options, struct store 
 {
     struct buf_options buf_options = {.vfs = options->vfs, .path = options->path, .create = options->create,
                                       .page_size = options->page_size, .cache_size = options->cache_size, .wal = options->wal,
-                                      .finishing = options->finishing, .read_only = options->read_only};
+                                      .finishing = options->finishing, .read_only = options->read_only,
+                                      .tolerant = options->tolerant};
     *out = NULL;
     struct store *store = new_store(op);
     if (store == NULL)
         return OP_FAILED;
     store->vfs = options->vfs;
+    store->tolerant = options->tolerant;
     store->path = mem_strdup(options->path);
     if (store->path == NULL) {
         free_store(store);
@@ -262,7 +282,7 @@ int store_open(struct op *op, const struct store_options *options, struct store 
     store->usable = buf_usable_size(store->buf);
     store->cell_max = node_cell_max(store->usable);
     store->key_max = node_key_max(store->usable);
-    if (restart(op, store) != OP_OK || open_trees(op, store) != OP_OK ||
+    if (restart(op, store) != OP_OK || (open_trees(op, store) != OP_OK && !forgive(op, store)) ||
         (!options->no_background && buf_start_background(op, store->buf, checkpoint, store) != OP_OK)) {
         store_abandon(store);
         return OP_FAILED;
@@ -274,6 +294,11 @@ int store_open(struct op *op, const struct store_options *options, struct store 
 const struct wal_restart *store_restart(const struct store *store)
 {
     return &store->restart;
+}
+
+uint64_t store_skipped(const struct store *store)
+{
+    return store->skipped;
 }
 
 int store_rollback(struct op *op, struct store *store, struct wal_chain *chain, Lsn stop)

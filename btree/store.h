@@ -20,6 +20,7 @@ struct store_options {
     uint64_t cache_size;            /* bytes of frames; 0 = 64 MiB */
     struct wal_options wal;         /* zeros = defaults */
     bool create;                    /* make the file when absent; else 58P01 */
+    bool tolerant;                  /* salvage: a damaged log, and damaged pages met by restart, are passed over */
     bool read_only;                 /* of buf_options: the vfs keeps writes to itself */
     bool no_background;             /* tests: no background writer, no checkpointer thread */
     bool finishing;                 /* completes a backup: the file may be one that is refused otherwise */
@@ -43,6 +44,8 @@ int store_open(struct op *op, const struct store_options *options, struct store 
 /* The layer above is ready: hooks are called from now on.  Losers wait in store_restart() for their rollback. */
 void store_set_hooks(struct store *store, const struct store_hooks *hooks);
 const struct wal_restart *store_restart(const struct store *store);
+/* Log records that a tolerant restart could not apply. */
+uint64_t store_skipped(const struct store *store);
 /* Rolls a chain back to `stop` (0: wholly), with CLRs, through the handlers of btree/. */
 int store_rollback(struct op *op, struct store *store, struct wal_chain *chain, Lsn stop) MUST_CHECK;
 /* What store_rollback allocates for one record, from its op's arena: the caller that has it there beforehand needs no memory to undo,

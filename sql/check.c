@@ -78,7 +78,9 @@ static bool is_said(struct op *op, struct check *check, const char *message)
         said = said->next;
     if (said)
         return true;
-    said = op_alloc(op, sizeof *said + strlen(message) + 1);
+    said = mem_alloc(sizeof *said + strlen(message) + 1);
+    if (!said)
+        op_out_of_memory(op);
     if (said) {
         strcpy(said->message, message);
         said->next = check->said;
@@ -420,26 +422,38 @@ static int check_tables(struct op *op, struct check *check)
     return 0;
 }
 
-int check_database(struct op *op, struct prepared *prepared)
+static int check_all(struct op *op, struct check *check)
 {
-    struct session *session = prepared->session;
-    struct check check = {.prepared = prepared, .op = op};
-    struct store_checker checker = {&check, storage_finding, storage_progress};
+    struct session *session = check->prepared->session;
+    struct store_checker checker = {check, storage_finding, storage_progress};
     uint64_t damaged = 0;
 
     if (session__begin(op, session, true) != 0 || session__snapshot(op, session) != 0)
         return OP_FAILED;
     for (int i = 0; i < SYSTEM_TABLE_COUNT; i++)
-        if (add_names(op, &check, session->database->system[i]) != 0)
+        if (add_names(op, check, session->database->system[i]) != 0)
             return OP_FAILED;
-    if (list_tables(op, &check) != 0)
+    if (list_tables(op, check) != 0)
         return OP_FAILED;
     session__snapshot_end(session);
     if (store_check_with(op, session->database->store, &checker, &damaged) != 0 || op_failed(op) ||
-        session__snapshot(op, session) != 0 || check_tables(op, &check) != 0)
+        session__snapshot(op, session) != 0 || check_tables(op, check) != 0)
         return OP_FAILED;
-    check.findings += damaged;
-    return say(op, &check, "%llu tables, %llu rows, %llu index entries: %s", (unsigned long long)check.tables,
-               (unsigned long long)check.rows, (unsigned long long)check.entries,
-               check.findings ? "DAMAGED" : "no error found");
+    check->findings += damaged;
+    return say(op, check, "%llu tables, %llu rows, %llu index entries: %s", (unsigned long long)check->tables,
+               (unsigned long long)check->rows, (unsigned long long)check->entries,
+               check->findings ? "DAMAGED" : "no error found");
+}
+
+int check_database(struct op *op, struct prepared *prepared)
+{
+    struct check check = {.prepared = prepared, .op = op};
+
+    int result = check_all(op, &check);
+    while (check.said) {
+        struct said *said = check.said;
+        check.said = said->next;
+        mem_free(said);
+    }
+    return result;
 }

@@ -73,6 +73,12 @@ ISOLDE_API int isolde_disconnect(isolde_conn *conn);
  * use the database.  callback NULL: nobody listens. */
 ISOLDE_API void isolde_on_message(isolde_db *db, void (*callback)(void *arg, const isolde_err *message), void *arg);
 
+/* Copies what can be read of a damaged database to the new file `out`: rows on undamaged pages, whatever else is broken; indexes are
+ * made again.  The damaged file and its log are only read.  report is called with a line for each loss, and with a summary.  *lost
+ * (NULL allowed) counts the losses. */
+ISOLDE_API int isolde_salvage(const char *path, const char *out, void (*report)(void *arg, const char *line), void *arg,
+                              uint64_t *lost, isolde_err **err);
+
 /* ---- statements ---- */
 
 /* Runs all statements of the text; several together form one transaction unless they contain BEGIN or the like. callback (may be NULL) is

@@ -100,6 +100,34 @@ int txn_next_id(struct op *op, struct txn_session *session, uint64_t number, uin
     return rc;
 }
 
+TreeId txn_system_tree(const struct txn_manager *manager)
+{
+    return manager->system_tree_id;
+}
+
+int txn_skip_ids(struct op *op, struct txn_session *session, uint64_t number, uint64_t from)
+{
+    struct sequences *sequences = session->manager->sequences;
+    int rc = OP_FAILED;
+
+    os_mutex_lock(&sequences->mutex);
+    struct sequence *sequence = find(op, sequences, number);
+    if (sequence != NULL) {
+        rc = sequence->value < sequence->limit ? 0 : refill(op, session->manager, sequence);
+    }
+    if (rc == 0 && sequence->value < from) {
+        uint64_t block = sequence->block, limit = sequence->limit;
+        if (from > limit) {
+            sequence->block = from - limit;     /* one large block, which is thrown away */
+            rc = refill(op, session->manager, sequence);
+            sequence->block = block;
+        }
+        sequence->value = from;
+    }
+    os_mutex_unlock(&sequences->mutex);
+    return rc;
+}
+
 int sequence__open(struct op *op, struct txn_manager *manager)
 {
     manager->sequences = mem_calloc(1, sizeof(*manager->sequences));

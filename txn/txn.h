@@ -233,6 +233,10 @@ enum txn_table_lock {
  * atomic operations while nobody holds a strong one. */
 int txn_lock_table(struct op *op, struct txn_session *session, uint64_t table, enum txn_table_lock mode) MUST_CHECK;
 
+/* The tree of the layer's own: blocks of numbers.  Not to be dropped. */
+TreeId txn_system_tree(const struct txn_manager *manager);
+/* From now on txn_next_id gives numbers of this sequence that are not below `from`. */
+int txn_skip_ids(struct op *op, struct txn_session *session, uint64_t sequence, uint64_t from) MUST_CHECK;
 /* A number that no other call on this database ever gets (object ids, hidden row ids), in blocks that are logged ahead. */
 int txn_next_id(struct op *op, struct txn_session *session, uint64_t sequence, uint64_t *id) MUST_CHECK;
 

@@ -19,6 +19,8 @@
  */
 #include "wal/wal_int.h"
 
+#include <string.h>
+
 #include "src/base/hash.h"
 #include "src/base/mem.h"
 #include "src/base/planted.h"
@@ -94,6 +96,7 @@ struct pass {
     struct table table;
     Lsn redo;
     Lsn proven;                 /* highest proof of durability met so far */
+    bool tolerant, damaged;     /* a damaged checkpoint or end is passed over, and noted */
     struct wal_checkpoint_state state;
     uint64_t redone;
 };
@@ -145,8 +148,13 @@ static int begin_pass(struct op *op, struct pass *pass, const struct wal_start *
     struct wal_record record;
     struct wal_checkpoint_state state;
     if (wal_read(op, pass->wal, start->checkpoint, arena, &record) ||
-        wal__decode_checkpoint(op, &record, arena, &state))
-        return OP_FAILED;
+        wal__decode_checkpoint(op, &record, arena, &state)) {
+        if (!pass->tolerant || strcmp(op->error.sqlstate, "XX001") != 0)
+            return OP_FAILED;
+        op_clear_error(op);
+        pass->damaged = true;
+        return OP_OK;
+    }
     pass->state = state;
     for (size_t i = 0; i < state.chain_count; i++) {
         if (state.chains[i].last != 0 && table_note(op, &pass->table, &state.chains[i]))
@@ -177,6 +185,10 @@ static int check_end(struct op *op, struct pass *pass, struct wal__reader *reade
     *bytes_cut = 0;
     if (wal__reader_find_proof(op, reader, &pass->proven))
         return OP_FAILED;
+    if (pass->proven > end && pass->tolerant) {
+        pass->damaged = true;
+        return OP_OK;
+    }
     if (pass->proven > end && !PLANTED("wal-cut-proven")) {
         op_fail(op, "XX001", "the log is damaged at %llX", (unsigned long long)end);
         op_detail(op, "No valid record begins there, but the log was durable up to %llX.",
@@ -254,7 +266,7 @@ static int collect_losers(struct op *op, struct pass *pass, struct arena *arena)
 int wal_restart(struct op *op, struct wal *wal, const struct wal_start *start, const struct wal_handlers *handlers,
                 struct arena *arena, struct wal_restart *restart)
 {
-    struct pass pass = {.wal = wal, .handlers = handlers};
+    struct pass pass = {.wal = wal, .handlers = handlers, .tolerant = start->tolerant};
     struct wal__reader reader = {0};
     int result = OP_FAILED;
     uint64_t cut = 0;
@@ -267,7 +279,7 @@ int wal_restart(struct op *op, struct wal *wal, const struct wal_start *start, c
     if (go_on(op, wal, wal_oldest_needed(&pass.state), reader.pos, reader.epoch))
         goto out;
     *restart = (struct wal_restart){.state = pass.state, .end = wal_end(wal), .records_redone = pass.redone,
-                                    .bytes_cut = cut, .cut_at = reader.pos};
+                                    .bytes_cut = cut, .cut_at = reader.pos, .damaged = pass.damaged};
     result = OP_OK;
 out:
     wal__reader_close(&reader);

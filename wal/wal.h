@@ -178,6 +178,7 @@ struct wal_restart {
     bool was_clean;
     uint64_t records_redone;
     uint64_t bytes_cut;                 /* bytes of unproved tail that were cut */
+    bool damaged;                       /* tolerant: it was damaged there, below a proof of durability */
     Lsn cut_at;                         /* where no valid record began: the end of what was read */
 };
 

@@ -30,6 +30,7 @@ struct wal_start {
     Lsn checkpoint;             /* of the newest WAL_CHECKPOINT record; 0: none since the log was created */
     Lsn redo;                   /* records from here on are redone */
     Lsn proven;                 /* everything below was durable: a cut below is damage (R4) */
+    bool tolerant;              /* salvage: damage below a proof ends the log too */
 };
 
 /* Analysis and redo: reads from start->redo to the end, hands every record that is not the log's own to handlers->redo

@@ -108,6 +108,7 @@ struct buf {
     struct os_mutex checkpoint_latch;
     struct os_cond checkpoint_done;
     bool checkpointing;
+    bool tolerant;                  /* buf_options */
     struct header_slot slot;        /* the newest on disk */
     _Atomic Lsn redo;
     _Atomic uint32_t backups;       /* that copy pages just now: the file must not be cut (K2) */

@@ -29,6 +29,7 @@ struct buf_options {
     uint64_t cache_size;        /* bytes of frames; 0 = 64 MiB, at least 16 frames */
     bool finishing;             /* the file may be an unfinished backup, which others are refused */
     struct wal_options wal;     /* zeros = defaults */
+    bool tolerant;              /* salvage: a damaged log is read as far as it goes */
     bool read_only;             /* features that are read-only compatible need not be known; the vfs keeps writes to itself */
 };
 

@@ -157,7 +157,7 @@ int buf_restart(struct op *op, struct buf *buf, const struct wal_handlers *handl
     *restart = (struct wal_restart){.was_clean = buf->was_clean};
     const struct header_slot *slot = &buf->slot;
     if (!buf->was_clean) {
-        struct wal_start start = {slot->checkpoint_lsn, slot->redo_lsn, slot->highest_lsn};
+        struct wal_start start = {slot->checkpoint_lsn, slot->redo_lsn, slot->highest_lsn, buf->tolerant};
         if (wal_restart(op, buf->wal, &start, handlers, arena, restart))
             return OP_FAILED;
         buf->restarting = false;

@@ -33,6 +33,7 @@ static int buf_new(struct op *op, const struct buf_options *options, struct buf 
     os_mutex_init(&buf->checkpoint_latch, RANK_CHECKPOINT);
     os_cond_init(&buf->checkpoint_done);
     buf->vfs = options->vfs;
+    buf->tolerant = options->tolerant;
     buf->path = mem_strdup(options->path);
     buf->wal_path = path_with(options->path, "-wal");
     buf->dw_path = path_with(options->path, "-dw");

@@ -144,6 +144,9 @@ int check_main(int argc, char **argv);
 void shell_message(void *arg, const isolde_err *message);       /* of isolde_on_message: to standard error */
 void shell_progress(void *arg, const char *what, uint64_t done, uint64_t all);
 
+/* salvage.c */
+int salvage_main(int argc, char **argv);
+
 /* subcommand.c */
 /* Runs the subcommand that the arguments name; false when they name none. */
 bool subcommand_run(int argc, char **argv, int *exit_code);

@@ -13,6 +13,7 @@ static const struct {
 } subcommands[] = {
     { "backup", backup_main },
     { "check", check_main },
+    { "salvage", salvage_main },
 };
 
 bool subcommand_run(int argc, char **argv, int *exit_code)
