@@ -26,9 +26,9 @@ static bool is_foreign(const char *name)
 {
     static const char *const names[] = {
         "age", "any_value", "array_agg", "array_append", "array_cat", "array_length", "array_position", "array_to_string",
-        "array_upper", "bit_and", "bit_or", "bit_xor", "bool_and", "bool_or", "cardinality", "convert_from", "convert_to", "corr",
+        "array_upper", "bit_and", "bit_or", "bit_xor", "cardinality", "convert_from", "convert_to", "corr",
         "covar_pop", "covar_samp", "cume_dist", "currval", "date_bin", "date_part", "date_trunc", "decode", "dense_rank", "encode",
-        "every", "extract", "first_value", "format", "gen_random_uuid", "grouping", "has_table_privilege", "json_agg",
+        "extract", "first_value", "format", "gen_random_uuid", "grouping", "has_table_privilege", "json_agg",
         "json_build_object", "json_object_agg", "jsonb_agg", "jsonb_array_elements", "jsonb_build_object", "jsonb_each",
         "jsonb_pretty", "jsonb_set", "jsonb_typeof", "justify_days", "lag", "last_value", "lastval", "lead", "make_interval",
         "make_timestamp", "make_timestamptz", "md5", "mode", "nextval", "nth_value", "ntile", "num_nonnulls", "num_nulls",
@@ -36,10 +36,9 @@ static bool is_foreign(const char *name)
         "pg_get_constraintdef", "pg_get_expr", "pg_get_indexdef", "pg_get_viewdef", "pg_sleep", "pg_table_size",
         "quote_ident", "quote_literal", "quote_nullable", "random", "rank", "regexp_match", "regexp_matches", "regexp_replace",
         "regexp_split_to_array", "regexp_split_to_table", "regr_slope", "row_number", "row_to_json", "set_config", "setseed",
-        "setval", "sha256", "split_part", "sqrt", "cbrt", "power", "pow", "exp", "ln", "log", "log10", "sin", "cos", "tan", "cot", "asin",
-        "acos", "atan", "atan2", "degrees", "radians", "pi", "gcd", "lcm", "factorial", "scale", "trim_scale", "bit_length", "inet", "stddev", "stddev_pop", "stddev_samp", "string_to_array", "to_char", "to_date", "to_hex",
-        "to_json", "to_jsonb", "to_number", "to_timestamp", "translate", "txid_current", "unnest", "var_pop", "var_samp",
-        "variance", "version", "width_bucket", "current_setting",
+        "setval", "sha256", "bit_length", "inet", "stddev", "stddev_pop", "stddev_samp", "string_to_array", "to_char", "to_date",
+        "to_json", "to_jsonb", "to_number", "to_timestamp", "txid_current", "unnest", "var_pop", "var_samp",
+        "variance", "current_setting",
     };
 
     for (size_t i = 0; i < COUNT_OF(names); i++)

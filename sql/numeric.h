@@ -81,6 +81,8 @@ int numeric_add(struct op *op, struct arena *arena, struct bytes a, struct bytes
 int numeric_subtract(struct op *op, struct arena *arena, struct bytes a, struct bytes b, struct bytes *out) MUST_CHECK;
 int numeric_multiply(struct op *op, struct arena *arena, struct bytes a, struct bytes b, struct bytes *out) MUST_CHECK;
 int numeric_divide(struct op *op, struct arena *arena, struct bytes a, struct bytes b, struct bytes *out) MUST_CHECK;
+/* Rounded to `scale` digits behind the point. */
+int numeric_divide_to(struct op *op, struct arena *arena, struct bytes a, struct bytes b, int scale, struct bytes *out) MUST_CHECK;
 /* The quotient cut to an integer; and what remains, with the sign of a. */
 int numeric_divide_integer(struct op *op, struct arena *arena, struct bytes a, struct bytes b,
                            struct bytes *out) MUST_CHECK;
@@ -88,6 +90,13 @@ int numeric_modulo(struct op *op, struct arena *arena, struct bytes a, struct by
 int numeric_negate(struct op *op, struct arena *arena, struct bytes a, struct bytes *out) MUST_CHECK;
 int numeric_absolute(struct op *op, struct arena *arena, struct bytes a, struct bytes *out) MUST_CHECK;
 int numeric_sign(struct bytes value);       /* -1, 0, 1; NaN 2 */
+
+/* ---- numeric_math.c; 2201E and 2201F where there is no result ---- */
+int numeric_square_root(struct op *op, struct arena *arena, struct bytes a, struct bytes *out) MUST_CHECK;
+int numeric_exp(struct op *op, struct arena *arena, struct bytes a, struct bytes *out) MUST_CHECK;
+int numeric_ln(struct op *op, struct arena *arena, struct bytes a, struct bytes *out) MUST_CHECK;
+int numeric_log(struct op *op, struct arena *arena, struct bytes base, struct bytes a, struct bytes *out) MUST_CHECK;
+int numeric_power(struct op *op, struct arena *arena, struct bytes a, struct bytes b, struct bytes *out) MUST_CHECK;
 
 enum numeric_rounding { NUMERIC_HALF_AWAY, NUMERIC_TRUNCATE, NUMERIC_CEILING, NUMERIC_FLOOR };
 /* To `scale` digits behind the point, negative: before it. The result's display scale is max(scale, 0). */

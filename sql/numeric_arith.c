@@ -358,7 +358,11 @@ static int divide_special(struct op *op, struct arena *arena, const struct numer
     return numeric__special(op, arena, y->negative ? kind_negated(x->kind) : x->kind, out);
 }
 
-static int divide(struct op *op, struct arena *arena, struct bytes a, struct bytes b, bool integer, struct bytes *out)
+enum { SCALE_OF_QUOTIENT = -1 };
+
+/* To `scale` digits behind the point. */
+static int divide(struct op *op, struct arena *arena, struct bytes a, struct bytes b, int scale, enum numeric_rounding how,
+                  struct bytes *out)
 {
     struct numeric_view x, y;
     numeric_view(a, &x);
@@ -369,21 +373,27 @@ static int divide(struct op *op, struct arena *arena, struct bytes a, struct byt
         return op_fail(op, "22012", "division by zero");
     struct arena_mark mark = arena_mark(&op->arena);
     struct numeric_draft draft = { .negative = x.negative != y.negative };
-    int scale = integer ? 0 : quotient_scale(&x, &y);
+    if (scale == SCALE_OF_QUOTIENT)
+        scale = quotient_scale(&x, &y);
     if (divide_magnitudes(op, &x, &y, scale, &draft) != 0)
         return OP_FAILED;
-    numeric__round(&draft, scale, integer ? NUMERIC_TRUNCATE : NUMERIC_HALF_AWAY);
+    numeric__round(&draft, scale, how);
     return finish(op, arena, &draft, mark, out);
 }
 
 int numeric_divide(struct op *op, struct arena *arena, struct bytes a, struct bytes b, struct bytes *out)
 {
-    return divide(op, arena, a, b, false, out);
+    return divide(op, arena, a, b, SCALE_OF_QUOTIENT, NUMERIC_HALF_AWAY, out);
+}
+
+int numeric_divide_to(struct op *op, struct arena *arena, struct bytes a, struct bytes b, int scale, struct bytes *out)
+{
+    return divide(op, arena, a, b, scale, NUMERIC_HALF_AWAY, out);
 }
 
 int numeric_divide_integer(struct op *op, struct arena *arena, struct bytes a, struct bytes b, struct bytes *out)
 {
-    return divide(op, arena, a, b, true, out);
+    return divide(op, arena, a, b, 0, NUMERIC_TRUNCATE, out);
 }
 
 int numeric_modulo(struct op *op, struct arena *arena, struct bytes a, struct bytes b, struct bytes *out)
@@ -403,7 +413,7 @@ int numeric_modulo(struct op *op, struct arena *arena, struct bytes a, struct by
         *out = a;
         return 0;
     }
-    if (divide(op, arena, a, b, true, &quotient) != 0 || numeric_multiply(op, arena, quotient, b, &product) != 0)
+    if (divide(op, arena, a, b, 0, NUMERIC_TRUNCATE, &quotient) != 0 || numeric_multiply(op, arena, quotient, b, &product) != 0)
         return OP_FAILED;
     return numeric_subtract(op, arena, a, product, out);
 }
