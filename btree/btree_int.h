@@ -124,6 +124,12 @@ struct store {
     uint32_t page_size;
     uint32_t cell_max, key_max;
     struct wal_handlers handlers;
+    PageNo *ahead;                      /* restart: pages that redo will need soon */
+    size_t ahead_count;
+    void (*progress)(void *arg, const struct store_progress *progress);     /* the opening thread's, with the next five */
+    void *progress_arg;
+    const char *phase;
+    uint64_t opened_ns, phase_ns, told_ns;
     struct os_mutex hooks_mutex;        /* RANK_STORE_HOOKS: guards who is asked by a checkpoint */
     struct store_hooks hooks;           /* changed under the mutex, and only while nobody rolls back */
     struct wal_checkpoint_state last_state;     /* what the layer above said last: when nobody answers any more */

@@ -15,6 +15,7 @@
  */
 #include "btree/store.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "btree/btree_int.h"
@@ -73,6 +74,75 @@ static int undo(void *context, struct op *op, struct wal_chain *chain, const str
     default:
         return op_fail(op, "XX001", "log record %llu cannot be undone", (unsigned long long)record->lsn);
     }
+}
+
+/* ---- restart --------------------------------------------------------------------------------------- */
+
+/* The page that the record names first, 0 when it needs none from the disk; the others of a structure modification are few. */
+static PageNo first_page(const struct wal_record *record)
+{
+    struct log_reader reader = {record->payload.data, record->payload.data + record->payload.len, false};
+    uint8_t action = log_take_u8(&reader);
+    if (record->type == LOG_ROW)
+        (void)log_take_number(&reader);
+    else if ((record->type != LOG_PAGES && record->type != LOG_ROW_UNDONE) || action == ACTION_IMAGE)
+        return 0;
+    PageNo page = log_take_number(&reader);
+    return reader.failed ? 0 : page;
+}
+
+static int compare_pages(const void *a, const void *b)
+{
+    PageNo x = *(const PageNo *)a, y = *(const PageNo *)b;
+    return (x > y) - (x < y);
+}
+
+static void foresee(void *context, const struct wal_record *record)
+{
+    enum { AHEAD_PAGES = 16384 };
+    struct store *store = context;
+    PageNo page = record != NULL ? first_page(record) : 0;
+    if (store->ahead == NULL)
+        store->ahead = mem_alloc(AHEAD_PAGES * sizeof *store->ahead);
+    if (store->ahead == NULL)
+        return;     /* slower, that is all */
+    if (page != 0 && store->ahead_count < AHEAD_PAGES)
+        store->ahead[store->ahead_count++] = page;
+    if (record != NULL || store->ahead_count == 0)
+        return;
+    size_t kept = 1;
+    qsort(store->ahead, store->ahead_count, sizeof *store->ahead, compare_pages);
+    for (size_t i = 1; i < store->ahead_count; i++) {
+        if (store->ahead[i] != store->ahead[kept - 1])
+            store->ahead[kept++] = store->ahead[i];
+    }
+    buf_prefetch(store->buf, store->ahead, kept);
+    store->ahead_count = 0;
+}
+
+void store_tell_progress(struct store *store, const char *phase, uint64_t done, uint64_t total)
+{
+    enum { PATIENCE_NS = 1000000000, STEP_NS = 100000000 };
+    uint64_t now = os_clock_ns();
+    if (store->progress == NULL || total == 0)
+        return;
+    if (store->phase != phase) {
+        store->phase = phase;
+        store->phase_ns = now;
+    }
+    if (now - store->opened_ns < PATIENCE_NS || now - store->told_ns < STEP_NS)
+        return;
+    double share = done >= total ? 1.0 : (double)done / (double)total;
+    struct store_progress progress = {.phase = phase, .percent = (int)(share * 100)};
+    if (share > 0)
+        progress.seconds_left = (double)(now - store->phase_ns) / 1e9 * (1 - share) / share;
+    store->told_ns = now;
+    store->progress(store->progress_arg, &progress);
+}
+
+static void redo_progress(void *context, uint64_t done, uint64_t total)
+{
+    store_tell_progress(context, "replaying the log", done, total);
 }
 
 /* ---- checkpoints ---------------------------------------------------------------------------------- */
@@ -239,7 +309,7 @@ static struct store *new_store(struct op *op)
     atomic_init(&store->next_tree, FIRST_USER_TREE);
     atomic_init(&store->has_graves, true);      /* unknown: the first walk will tell */
     atomic_init(&store->walking_graves, false);
-    store->handlers = (struct wal_handlers){store, redo, undo};
+    store->handlers = (struct wal_handlers){store, redo, undo, foresee, redo_progress};
     return store;
 }
 
@@ -252,8 +322,20 @@ static void free_store(struct store *store)
     os_mutex_destroy(&store->space.mutex);
     os_mutex_destroy(&store->hooks_mutex);
     arena_free(&store->restart_arena);
+    mem_free(store->ahead);
     mem_free(store->path);
     mem_free(store);
+}
+
+/* A record of a structure modification may hold images of three pages, and has to fit twice into the log buffer. */
+static int check_log_buffer(struct op *op, const struct store *store)
+{
+    uint32_t least = 2 * (3 * store->page_size + LOG_HEAD_BYTES + 64), size = wal_buffer_size(store->wal);
+    if (size >= least)
+        return OP_OK;
+    op_fail(op, "22023", "a log buffer of %u bytes is too small for pages of %u bytes", size, store->page_size);
+    op_hint(op, "It has to have at least %u bytes.", least);
+    return OP_FAILED;
 }
 
 int store_open(struct op *op, const struct store_options *options, struct store **out)
@@ -268,6 +350,9 @@ int store_open(struct op *op, const struct store_options *options, struct store 
         return OP_FAILED;
     store->vfs = options->vfs;
     store->tolerant = options->tolerant;
+    store->progress = options->progress;
+    store->progress_arg = options->progress_arg;
+    store->opened_ns = os_clock_ns();
     store->path = mem_strdup(options->path);
     if (store->path == NULL) {
         free_store(store);
@@ -282,7 +367,8 @@ int store_open(struct op *op, const struct store_options *options, struct store 
     store->usable = buf_usable_size(store->buf);
     store->cell_max = node_cell_max(store->usable);
     store->key_max = node_key_max(store->usable);
-    if (restart(op, store) != OP_OK || (open_trees(op, store) != OP_OK && !forgive(op, store)) ||
+    if (check_log_buffer(op, store) != OP_OK || restart(op, store) != OP_OK ||
+        (open_trees(op, store) != OP_OK && !forgive(op, store)) ||
         (!options->no_background && buf_start_background(op, store->buf, checkpoint, store) != OP_OK)) {
         store_abandon(store);
         return OP_FAILED;

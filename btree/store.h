@@ -13,6 +13,13 @@
 struct store;
 struct btree;
 
+/* How far opening has come, when it takes long. */
+struct store_progress {
+    const char *phase;              /* a few words: what is being done */
+    int percent;                    /* of this phase */
+    double seconds_left;            /* of this phase, at the speed so far */
+};
+
 struct store_options {
     struct vfs *vfs;
     const char *path;               /* "app.db"; "app.db-wal", "app.db-dw" and "app.db-tmp" lie beside it */
@@ -23,6 +30,9 @@ struct store_options {
     bool tolerant;                  /* salvage: a damaged log, and damaged pages met by restart, are passed over */
     bool read_only;                 /* of buf_options: the vfs keeps writes to itself */
     bool no_background;             /* tests: no background writer, no checkpointer thread */
+    /* Called in the opening thread once a restart has taken a second, then ten times a second at most; NULL: not. */
+    void (*progress)(void *arg, const struct store_progress *progress);
+    void *progress_arg;
     bool finishing;                 /* completes a backup: the file may be one that is refused otherwise */
 };
 
@@ -43,6 +53,8 @@ struct store_hooks {
 int store_open(struct op *op, const struct store_options *options, struct store **store) MUST_CHECK;
 /* The layer above is ready: hooks are called from now on.  Losers wait in store_restart() for their rollback. */
 void store_set_hooks(struct store *store, const struct store_hooks *hooks);
+/* For the layer above, while it opens: the same call, done of total, with the caller's phase. */
+void store_tell_progress(struct store *store, const char *phase, uint64_t done, uint64_t total);
 const struct wal_restart *store_restart(const struct store *store);
 /* Log records that a tolerant restart could not apply. */
 uint64_t store_skipped(const struct store *store);

@@ -87,12 +87,13 @@ static int renew_promise(struct op *op, struct txn *txn, uint64_t bytes)
     return 0;
 }
 
-/* The entry of each row, and the handle of each tree. */
-static int rebuild_entries(struct op *op, struct txn *txn)
+/* The entry of each row, and the handle of each tree.  *done of `total` bytes of such records have been read, of all losers: for
+ * the progress report. */
+static int rebuild_entries(struct op *op, struct txn *txn, uint64_t *done, uint64_t total)
 {
     struct wal_walk walk;
     struct arena arena;
-    uint64_t undoable = 0, promised = 0;
+    uint64_t undoable = 0, promised = 0, count = 0;
     bool found = true;
     int rc = 0;
 
@@ -110,6 +111,10 @@ static int rebuild_entries(struct op *op, struct txn *txn)
             promised += btree_undo_bytes(&row);
         }
         undoable += found ? record.payload.len : 0;
+        *done += found ? record.payload.len : 0;
+        if (found && ++count % 1024 == 0) {
+            store_tell_progress(txn->manager->store, "restoring transactions in progress", *done, total);
+        }
         arena_reset(&arena);
     }
     wal_walk_end(&walk);
@@ -121,7 +126,11 @@ static int rebuild_entries(struct op *op, struct txn *txn)
 int loser__adopt(struct op *op, struct txn_manager *manager)
 {
     const struct wal_restart *restart = store_restart(manager->store);
+    uint64_t done = 0, total = 0;
 
+    for (size_t i = 0; i < restart->state.chain_count; i++) {
+        total += restart->state.chains[i].undoable;
+    }
     for (size_t i = 0; i < restart->state.chain_count && !PLANTED("txn-forget-losers"); i++) {
         struct txn *txn = writer__new(op, manager, restart->state.chains[i].txn);
         if (txn == NULL) {
@@ -130,7 +139,7 @@ int loser__adopt(struct op *op, struct txn_manager *manager)
         txn->chain = restart->state.chains[i];
         txn->recovered = true;
         writer__activate(txn);
-        if (rebuild_entries(op, txn) != 0) {
+        if (rebuild_entries(op, txn, &done, total) != 0) {
             return OP_FAILED;
         }
     }

@@ -182,13 +182,13 @@ static int gather_old(struct op *op, struct txn_manager *manager, Lsn redo, stru
 }
 
 /*
- * store_hooks.carry: small transactions do not keep the log.  Together they may take a quarter of max_wal_size, one alone a
+ * store_hooks.carry: small transactions do not keep the log.  Together they may take an eighth of max_wal_size, one alone a
  * sixteenth; who has written more than that is a large writer, and the log waits for it.
  */
 static int carry(void *context, struct op *op, Lsn redo)
 {
     struct txn_manager *manager = context;
-    uint64_t left = wal_max_size(manager->wal) / 4, each = left / 4;
+    uint64_t left = wal_room(manager->wal) / 8, each = left / 2;
     struct txn **old;
     size_t count;
     int rc = gather_old(op, manager, redo, &old, &count);

@@ -211,20 +211,64 @@ int wal__reserve(struct op *op, struct wal *wal, uint64_t bytes, uint64_t slack)
 }
 
 /* With two slots, a checkpoint can always make this room. */
-static uint64_t slack(const struct wal *wal)
+uint64_t wal__slack(const struct wal *wal)
 {
     uint64_t half = wal->payload / 2;
     return half < SLACK_BYTES ? half : SLACK_BYTES;
 }
 
+/*
+ * A checkpoint begins when the log since the redo point takes three eighths of max_wal_size.  Should changes be made faster than pages
+ * are written, they wait at three quarters; what is left is for carried records, preallocation, and the rounding of segments.
+ * Nobody waits for a checkpoint that does not come.
+ */
+static bool is_ahead(const struct wal *wal)
+{
+    Lsn redo = atomic_load_explicit(&wal->redo, memory_order_relaxed);
+    return wal_end(wal) - redo > wal_room(wal) / 4 * 3 && redo != atomic_load(&wal->stuck);
+}
+
+static void await_checkpoint(struct wal *wal)
+{
+    enum { LONGEST_NS = 1000000000, LOOK_NS = 10000000 };
+    uint64_t now = os_clock_ns(), deadline = now + LONGEST_NS;
+    while (is_ahead(wal) && !atomic_load(&wal->broken)) {
+        uint32_t seen = atomic_load(&wal->redo_word);
+        if (!is_ahead(wal))
+            return;
+        if (now >= deadline) {
+            atomic_store(&wal->stuck, atomic_load(&wal->redo));
+            return;
+        }
+        wal->hurry(wal->hurry_arg);
+        os_wait_word(&wal->redo_word, seen, now + LOOK_NS);
+        now = os_clock_ns();
+    }
+}
+
+void wal_pace(struct wal *wal, void (*hurry)(void *arg), void *arg)
+{
+    wal->hurry = hurry;
+    wal->hurry_arg = arg;
+}
+
+void wal_set_redo(struct wal *wal, Lsn redo)
+{
+    atomic_store(&wal->redo, redo);
+    atomic_fetch_add(&wal->redo_word, 1);
+    os_wake_word(&wal->redo_word, INT32_MAX);
+}
+
 int wal_reserve(struct op *op, struct wal *wal, uint64_t bytes)
 {
-    return wal__reserve(op, wal, bytes, slack(wal));
+    if (wal->hurry && is_ahead(wal))
+        await_checkpoint(wal);
+    return wal__reserve(op, wal, bytes, wal__slack(wal));
 }
 
 int wal_reserve_undo(struct op *op, struct wal *wal, uint64_t bytes)
 {
-    return reserve(op, wal, bytes, slack(wal) / 2, true);
+    return reserve(op, wal, bytes, wal__slack(wal) / 2, true);
 }
 
 void wal_unreserve(struct wal *wal, uint64_t bytes)

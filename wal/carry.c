@@ -234,7 +234,7 @@ static void end_carrying(struct wal *wal, struct wal_chain *chain)
 /* Room for the copies; a full disk is no error. */
 static int reserve_copies(struct op *op, struct wal *wal, uint64_t bytes, bool *reserved)
 {
-    *reserved = wal_reserve(op, wal, bytes) == OP_OK;
+    *reserved = wal__reserve(op, wal, bytes, wal__slack(wal)) == OP_OK;
     if (*reserved)
         return OP_OK;
     if (strcmp(op->error.sqlstate, "53100") != 0)

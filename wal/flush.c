@@ -341,7 +341,7 @@ static void sleep_idle(struct wal *wal)
 /* Prepares segments ahead, so that no committing thread has to. A full disk shows when one has to after all. */
 static void grow_ahead(struct op *op, struct wal *wal)
 {
-    uint64_t ahead = 2 * wal->payload;
+    uint64_t ahead = wal->payload;
     while (!atomic_load(&wal->stop) &&
            wal_end(wal) + atomic_load(&wal->reserved) + atomic_load(&wal->promised) + ahead > atomic_load(&wal->capacity) &&
            wal_file_size(wal) + wal->options.segment_size <= wal->options.max_wal_size) {

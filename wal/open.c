@@ -12,14 +12,17 @@
 #include "src/base/hash.h"
 #include "src/base/mem.h"
 
-enum { FIRST_SLOTS = 2 };
+enum { FIRST_SLOTS = 2, SEGMENTS_LEAST = 4, SEGMENT_DEFAULT = 4 << 20 };
 
 static int check_options(struct op *op, struct wal_options *options)
 {
     if (options->max_wal_size == 0)
         options->max_wal_size = 256u << 20;
-    if (options->segment_size == 0)
-        options->segment_size = 4u << 20;
+    if (options->segment_size == 0) {
+        options->segment_size = SEGMENT_DEFAULT;
+        while (options->segment_size > WAL__SEGMENT_MIN && options->segment_size > options->max_wal_size / 16)
+            options->segment_size /= 2;
+    }
     if (options->buffer_size == 0)
         options->buffer_size = 4u << 20;
     if (options->flush_delay_us == 0)
@@ -30,6 +33,9 @@ static int check_options(struct op *op, struct wal_options *options)
                        WAL__SEGMENT_MIN, WAL__SEGMENT_MAX);
     if ((buffer & (buffer - 1)) || buffer < WAL__BUFFER_MIN)
         return op_fail(op, "22023", "log buffer size %u is not a power of two of at least %d", buffer, WAL__BUFFER_MIN);
+    if (options->max_wal_size < (uint64_t)SEGMENTS_LEAST * segment)
+        return op_fail(op, "22023", "max_wal_size of %llu bytes is less than %d segments of %u bytes",
+                       (unsigned long long)options->max_wal_size, SEGMENTS_LEAST, segment);
     return OP_OK;
 }
 
@@ -111,6 +117,7 @@ static void start_at(struct wal *wal, Lsn lsn)
     atomic_store(&wal->filled, lsn);
     atomic_store(&wal->written, lsn);
     atomic_store(&wal->durable, lsn);
+    atomic_store(&wal->redo, lsn);
     atomic_store(&wal->limit, lsn + wal->options.buffer_size);
     wal->started = true;
 }
@@ -175,6 +182,8 @@ static int read_file_head(struct op *op, struct wal *wal)
         return op_fail(op, "XX001", "log \"%s\" has the impossible segment size %u", wal->path, size);
     wal->options.segment_size = size;
     wal->payload = size - WAL__BLOCK;
+    if (wal->options.max_wal_size < (uint64_t)SEGMENTS_LEAST * size)
+        wal->options.max_wal_size = (uint64_t)SEGMENTS_LEAST * size;    /* the log was made for more */
     return OP_OK;
 }
 

@@ -15,7 +15,10 @@
  * R4  Where no valid record begins, the log ends, unless there is proof that it was once durable further on: the
  *     database file's slot, or a flush mark before or behind the place.  Then this is damage, and refused.
  *
- * Not done: parallel redo, and a separate analysis pass to prefetch pages.
+ * A second reader runs some megabytes ahead of redo and tells which pages will be needed, so that the disk can bring them in the
+ * order of their places, many at once, instead of one by one in the order of the log.
+ *
+ * Not done: parallel redo.
  */
 #include "wal/wal_int.h"
 
@@ -64,6 +67,8 @@ static int table_note(struct op *op, struct table *table, const struct wal_chain
     if (chain->txn == 0) {
         *chain = *seen;
         table->used++;
+    } else {
+        chain->undoable += seen->undoable;
     }
     if (seen->last > chain->last)
         chain->last = seen->last;
@@ -99,6 +104,10 @@ struct pass {
     bool tolerant, damaged;     /* a damaged checkpoint or end is passed over, and noted */
     struct wal_checkpoint_state state;
     uint64_t redone;
+    struct wal__reader ahead;   /* in front of redo */
+    bool ahead_ended;
+    Lsn look_at;                /* redo coming here, the reader looks further */
+    Lsn upper;                  /* the log ends before this */
 };
 
 static int analyse(struct op *op, struct pass *pass, const struct wal_record *record)
@@ -121,7 +130,8 @@ static int analyse(struct op *op, struct pass *pass, const struct wal_record *re
     /* One that is met in the middle of its chain had ended before the checkpoint collected its state, so its
      * end follows. */
     return table_note(op, &pass->table,
-                      &(struct wal_chain){.txn = record->txn, .first = record->lsn, .last = record->lsn});
+                      &(struct wal_chain){.txn = record->txn, .first = record->lsn, .last = record->lsn,
+                                          .undoable = record->flags & WAL_UNDOABLE ? record->payload.len : 0});
 }
 
 static int handle(struct op *op, struct pass *pass, const struct wal_record *record)
@@ -163,11 +173,51 @@ static int begin_pass(struct op *op, struct pass *pass, const struct wal_start *
     return OP_OK;
 }
 
+enum { AHEAD_BYTES = 2 << 20, AHEAD_RECORDS = 8192, PROGRESS_BYTES = 64 * 1024 };
+
+/* Keeps at least one piece of the log foreseen that redo has not reached. */
+static int look_ahead(struct op *op, struct pass *pass, Lsn at)
+{
+    struct wal_record record;
+    Lsn from = pass->ahead.pos;
+    if (!pass->handlers->foresee || pass->ahead_ended || at < pass->look_at)
+        return OP_OK;
+    pass->look_at = from;
+    for (int i = 0; i < AHEAD_RECORDS && pass->ahead.pos - from < AHEAD_BYTES; i++) {
+        bool found;
+        if (wal__reader_next(op, &pass->ahead, &record, &found))
+            return OP_FAILED;
+        pass->ahead_ended = !found;
+        if (!found)
+            break;
+        if (record.type >= WAL_BTREE_FIRST)
+            pass->handlers->foresee(pass->handlers->context, &record);
+    }
+    pass->handlers->foresee(pass->handlers->context, NULL);
+    return OP_OK;
+}
+
+static Lsn upper_end(const struct wal *wal)
+{
+    uint64_t number = 0;
+    for (size_t i = 0; i < wal->slot_count; i++)
+        if (wal->slots[i].number > number)
+            number = wal->slots[i].number;
+    return (number + 1) * wal->payload;
+}
+
 static int run_pass(struct op *op, struct pass *pass, struct wal__reader *reader)
 {
+    Lsn told = pass->redo;
     for (;;) {
         struct wal_record record;
         bool found;
+        if (look_ahead(op, pass, reader->pos))
+            return OP_FAILED;
+        if (pass->handlers->progress && reader->pos - told >= PROGRESS_BYTES) {
+            told = reader->pos;
+            pass->handlers->progress(pass->handlers->context, told - pass->redo, pass->upper - pass->redo);
+        }
         if (wal__reader_next(op, reader, &record, &found))
             return OP_FAILED;
         if (!found)
@@ -266,13 +316,13 @@ static int collect_losers(struct op *op, struct pass *pass, struct arena *arena)
 int wal_restart(struct op *op, struct wal *wal, const struct wal_start *start, const struct wal_handlers *handlers,
                 struct arena *arena, struct wal_restart *restart)
 {
-    struct pass pass = {.wal = wal, .handlers = handlers, .tolerant = start->tolerant};
+    struct pass pass = {.wal = wal, .handlers = handlers, .tolerant = start->tolerant, .upper = upper_end(wal)};
     struct wal__reader reader = {0};
     int result = OP_FAILED;
     uint64_t cut = 0;
     *restart = (struct wal_restart){0};
     if (wal__settle(op, wal, start) || begin_pass(op, &pass, start, arena) ||
-        wal__reader_open(op, wal, start->redo, &reader) ||
+        wal__reader_open(op, wal, start->redo, &reader) || wal__reader_open(op, wal, start->redo, &pass.ahead) ||
         run_pass(op, &pass, &reader) || check_end(op, &pass, &reader, &cut) || collect_losers(op, &pass, arena))
         goto out;
     pass.state.redo = start->redo;
@@ -283,6 +333,7 @@ int wal_restart(struct op *op, struct wal *wal, const struct wal_start *start, c
     result = OP_OK;
 out:
     wal__reader_close(&reader);
+    wal__reader_close(&pass.ahead);
     mem_free(pass.table.places);
     return result;
 }

@@ -181,7 +181,7 @@ int wal__grow(struct op *op, struct wal *wal)
  * True when the file is to be cut; then nobody else may grow it meanwhile. */
 static bool shrink(struct wal *wal)
 {
-    size_t wanted = (size_t)(wal->options.max_wal_size / wal->options.segment_size);
+    size_t wanted = (size_t)((wal->options.max_wal_size - WAL__BLOCK) / wal->options.segment_size);
     size_t before = wal->slot_count;
     while (!wal->growing && wal->slot_count > wanted && wal->slot_count > 2 &&
            wal->slots[wal->slot_count - 1].number == 0) {
@@ -227,10 +227,16 @@ void wal_release(struct wal *wal, Lsn oldest)
         cut_file(wal);
 }
 
-uint64_t wal_max_size(const struct wal *wal)
+uint32_t wal_buffer_size(const struct wal *wal)
 {
-    return wal->options.max_wal_size;
+    return wal->options.buffer_size;
 }
+
+uint64_t wal_room(const struct wal *wal)
+{
+    return (wal->options.max_wal_size - WAL__BLOCK) / wal->options.segment_size * wal->payload;
+}
+
 
 uint64_t wal_file_size(const struct wal *wal)
 {

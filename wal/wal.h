@@ -69,8 +69,8 @@ struct wal_record {
 };
 
 struct wal_options {
-    uint64_t max_wal_size;      /* bytes of log that checkpoints aim to stay under; default 256 MiB */
-    uint32_t segment_size;      /* bytes, power of two; default 4 MiB, smaller in tests */
+    uint64_t max_wal_size;      /* bytes of log that checkpoints keep to, at least four segments; default 256 MiB */
+    uint32_t segment_size;      /* of a new log: bytes, power of two; default a sixteenth of max_wal_size, 4 MiB at most */
     uint32_t buffer_size;       /* bytes of log buffer, power of two; default 4 MiB */
     uint64_t flush_delay_us;    /* wal_flush_delay: a background flush comes at least this often; default 10 ms */
 };
@@ -79,7 +79,8 @@ struct wal_options {
 
 /* Makes sure that `bytes` more of log can be appended without failing, also when they turn out to be undo.
  * Fails with 53100 (disk full) or 58030 (broken log).  Balance every call with wal_unreserve of the same bytes once the
- * records have been appended.  May write and wait: hold no page latch. */
+ * records have been appended.  May write and wait, also a moment for a checkpoint when the log has grown far: hold no page
+ * latch. */
 int wal_reserve(struct op *op, struct wal *wal, uint64_t bytes) MUST_CHECK;
 /* The same for undo, which may take half of the room that others must leave, so that it gets through on a full disk. */
 int wal_reserve_undo(struct op *op, struct wal *wal, uint64_t bytes) MUST_CHECK;
@@ -135,6 +136,10 @@ struct wal_handlers {
     /* Undo one WAL_UNDOABLE record and append exactly one CLR with undo_next = record->prev to the chain.  May only
      * fail for damage or a broken log. */
     int (*undo)(void *context, struct op *op, struct wal_chain *chain, const struct wal_record *record);
+    /* At restart, ahead of redo: the record will be redone; then, after some of them, NULL: ask for their pages now.  NULL: no use. */
+    void (*foresee)(void *context, const struct wal_record *record);
+    /* At restart, now and then: how far redo has come.  NULL: nobody wants to know. */
+    void (*progress)(void *context, uint64_t done, uint64_t total);
 };
 
 /* A walk over what is not undone of a chain, newest first, through copies where the records themselves are gone.  While it lasts

@@ -79,6 +79,13 @@ struct wal {
     _Atomic uint64_t reserved;  /* bytes of those who append just now */
     _Atomic uint64_t promised;  /* bytes kept for undo */
 
+    /* Pace: append.c. */
+    void (*hurry)(void *arg);
+    void *hurry_arg;
+    _Atomic Lsn redo;           /* of the newest checkpoint */
+    _Atomic Lsn stuck;          /* a redo point for which somebody has waited long enough */
+    _Atomic uint32_t redo_word; /* bumped when redo has moved */
+
     /* Chains that are read and carried. */
     alignas(64) struct os_mutex carry_latch;    /* RANK_WAL_CARRY */
     struct os_cond carry_done;
@@ -95,6 +102,7 @@ uint32_t wal__record_crc(uint32_t seed, const uint8_t *record, uint32_t len, Lsn
 /* wal_reserve, leaving `slack` bytes beyond.  Some slack is what others leave for flush marks, and for
  * checkpoints: on a full disk they are what makes space. */
 int wal__reserve(struct op *op, struct wal *wal, uint64_t bytes, uint64_t slack) MUST_CHECK;
+uint64_t wal__slack(const struct wal *wal);
 /* Under append_latch: appends a flush mark if it fits. */
 void wal__append_mark(struct wal *wal, Lsn durable);
 

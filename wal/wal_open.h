@@ -48,6 +48,12 @@ void wal_abandon(struct wal *wal);
 
 /* Appends a WAL_CHECKPOINT record and makes it durable. */
 int wal_checkpoint(struct op *op, struct wal *wal, const struct wal_checkpoint_state *state, Lsn *lsn) MUST_CHECK;
+/* Who wants a change while the log since `redo` takes most of max_wal_size calls hurry(arg), which brings a checkpoint about, and
+ * waits a little for it.  NULL: nobody waits. Call before other threads append, or when they do no more. */
+void wal_pace(struct wal *wal, void (*hurry)(void *arg), void *arg);
+/* Restart would begin to read at `redo` now. */
+void wal_set_redo(struct wal *wal, Lsn redo);
+uint32_t wal_buffer_size(const struct wal *wal);
 /* What restart must be able to read for this state: min(redo, chain.first of all chains). */
 Lsn wal_oldest_needed(const struct wal_checkpoint_state *state);
 /* Appends copies of the chain's undo records, so that nothing older than the end of the log of before is needed for its rollback.
@@ -63,7 +69,7 @@ void wal_release(struct wal *wal, Lsn oldest);
 /* Breaks the log (W5) because something else that commits rely on has failed: the cause of op's error is kept. */
 void wal_break(struct wal *wal, const struct op *cause);
 
-uint64_t wal_max_size(const struct wal *wal);           /* option max_wal_size */
+uint64_t wal_room(const struct wal *wal);               /* bytes of records that a file of that size has room for */
 uint64_t wal_file_size(const struct wal *wal);          /* bytes on disk now */
 
 /* Who has the database open: for the error that a second process gets.  *pid is 0 when it cannot be told. */

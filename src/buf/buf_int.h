@@ -75,7 +75,6 @@ struct buf {
     bool is_new;
     bool was_clean;
     bool restarting;                /* changed before there are threads */
-    uint64_t wal_max;
 
     _Atomic(_Atomic uint64_t *) *chunks;    /* state words; a chunk never goes once it is there */
     struct buf__parking *parking;
@@ -86,6 +85,8 @@ struct buf {
     uint32_t free_count;
     _Atomic uint64_t hand;
     _Atomic uint32_t dirty_count;
+    _Atomic uint64_t dirtied;       /* how often a clean page became dirty: what restart would have to read */
+    _Atomic uint64_t dirtied_at_redo;   /* that, when the newest checkpoint began */
 
     /* Geometry; extend_latch (RANK_BUF_MAP) guards the changes. */
     struct os_mutex extend_latch;

@@ -47,6 +47,9 @@ bool buf_is_new(const struct buf *buf);
 int buf_restart(struct op *op, struct buf *buf, const struct wal_handlers *handlers, struct arena *arena,
                 struct wal_restart *restart) MUST_CHECK;
 
+/* Asks the disk for pages that will soon be fixed: page numbers in ascending order, each once.  A hint. */
+void buf_prefetch(struct buf *buf, const PageNo *pages, size_t count);
+
 /* What a checkpoint asks of the layers above: fill next_txn, next_tree, newest_commit and the chains (op's
  * arena) of every transaction that has appended a record but not yet its COMMIT or ABORT.  May list more (one
  * that is just committing: restart sees its COMMIT), never fewer; a chain's `last` may be stale but not newer

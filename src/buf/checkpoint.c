@@ -85,6 +85,7 @@ static int checkpoint(struct op *op, struct buf *buf, const struct buf_checkpoin
 {
     if (!PLANTED("buf-checkpoint-forgets-dirty") && write_old(op, buf, wal_end(buf->wal)))
         return OP_FAILED;
+    uint64_t dirtied = atomic_load(&buf->dirtied);
     Lsn begin = wal_settled_end(buf->wal);
     buf__fence(buf);
     Lsn redo = redo_point(buf, begin);
@@ -98,6 +99,8 @@ static int checkpoint(struct op *op, struct buf *buf, const struct buf_checkpoin
     if (wal_checkpoint(op, buf->wal, state, lsn) || write_slot(op, buf, state, *lsn, 0))
         return OP_FAILED;
     atomic_store(&buf->redo, redo);
+    atomic_store(&buf->dirtied_at_redo, dirtied);
+    wal_set_redo(buf->wal, redo);
     Lsn oldest = wal_oldest_needed(state);
     wal_release(buf->wal, oldest);
     atomic_fetch_add_explicit(&buf->stat_checkpoints, 1, memory_order_relaxed);
@@ -139,9 +142,18 @@ int buf_checkpoint(struct op *op, struct buf *buf, const struct buf_checkpoint_h
     return buf__checkpoint_for(op, buf, hooks, &state, &lsn, &slot);
 }
 
+/*
+ * Two things make restart long: log to read, and pages to bring in, change and write again.  A page that became dirty, was written to
+ * make room, and became dirty again counts twice, as it would then.  While the checkpoint runs more comes, so it begins at half.
+ * The costs are those of the reference machine (doc/PERFORMANCE.md).
+ */
 bool buf_checkpoint_due(const struct buf *buf)
 {
-    return !wal_is_broken(buf->wal) && wal_end(buf->wal) - atomic_load(&buf->redo) > buf->wal_max / 2;
+    enum { TARGET_US = 3000000, BYTES_PER_US = 100, PAGE_US = 60 };
+    uint64_t bytes = wal_end(buf->wal) - atomic_load(&buf->redo);
+    uint64_t pages = atomic_load(&buf->dirtied) - atomic_load(&buf->dirtied_at_redo);
+    uint64_t restart_us = bytes / BYTES_PER_US + pages * PAGE_US;
+    return !wal_is_broken(buf->wal) && (bytes > wal_room(buf->wal) / 8 * 3 || restart_us > TARGET_US / 2);
 }
 
 /* ---- restart and close ---------------------------------------------------------------------------- */

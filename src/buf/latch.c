@@ -301,9 +301,24 @@ void buf_mark_dirty(struct buf *buf, struct page_ref *ref, Lsn lsn)
     }
     if (atomic_load_explicit(&frame->recovery_lsn, memory_order_relaxed) == 0) {
         atomic_store_explicit(&frame->recovery_lsn, lsn, memory_order_release);
+        atomic_fetch_add_explicit(&buf->dirtied, 1, memory_order_relaxed);
         uint32_t dirty = atomic_fetch_add_explicit(&buf->dirty_count, 1, memory_order_relaxed) + 1;
         if (dirty > buf->frame_count / 2)
             buf__kick_writer(buf);
+    }
+}
+
+void buf_prefetch(struct buf *buf, const PageNo *pages, size_t count)
+{
+    for (size_t i = 0; i < count;) {
+        size_t n = 1;
+        bool there = pages[i] < buf_page_count(buf) &&
+                     buf__frame_of(atomic_load_explicit(buf__state(buf, pages[i]), memory_order_relaxed)) != 0;
+        while (i + n < count && pages[i + n] == pages[i] + n)
+            n++;
+        if (!there || n > 1)
+            os_prefetch(buf->file, pages[i] * buf->page_size, n * buf->page_size);
+        i += n;
     }
 }
 

@@ -196,7 +196,6 @@ int buf_open(struct op *op, const struct buf_options *options, struct buf **out)
     if (buf->was_clean ? begin_log(op, buf, options) : resume_log(op, buf, options))
         goto failed;
     atomic_store(&buf->redo, buf->slot.redo_lsn);
-    buf->wal_max = wal_max_size(buf->wal);
     *out = buf;
     return OP_OK;
 failed:

@@ -215,10 +215,19 @@ static void background(void *arg)
     op_end(&op);
 }
 
+static void hurry(void *arg)
+{
+    struct buf *buf = arg;
+    atomic_fetch_add(&buf->thread_word, 1);
+    os_wake_word(&buf->thread_word, 1);
+}
+
 int buf_start_background(struct op *op, struct buf *buf, int (*checkpoint)(void *context, struct op *op), void *context)
 {
     buf->checkpoint = checkpoint;
     buf->checkpoint_context = context;
+    if (checkpoint)
+        wal_pace(buf->wal, hurry, buf);
     if (wal_start_background(op, buf->wal))
         return OP_FAILED;
     return os_thread_start(op, background, buf, "isolde-writer", &buf->thread);
@@ -233,4 +242,5 @@ void buf_stop_background(struct buf *buf)
     os_wake_word(&buf->thread_word, 1);
     os_thread_join(buf->thread);
     buf->thread = NULL;
+    wal_pace(buf->wal, NULL, NULL);
 }

@@ -126,6 +126,12 @@ int os_identity(struct op *op, struct os_file *file, uint64_t *device, uint64_t 
     return file->methods->identity(op, file, device, inode);
 }
 
+void os_prefetch(struct os_file *file, uint64_t offset, uint64_t len)
+{
+    if (file->methods->prefetch && offset <= INT64_MAX && len <= INT64_MAX - offset)
+        file->methods->prefetch(file, offset, len);
+}
+
 void os_close(struct os_file *file)
 {
     if (file)

@@ -45,6 +45,7 @@ struct os_file_methods {
     int (*size)(struct op *op, struct os_file *file, uint64_t *size);
     int (*lock)(struct op *op, struct os_file *file, bool *taken);
     int (*identity)(struct op *op, struct os_file *file, uint64_t *device, uint64_t *inode);
+    void (*prefetch)(struct os_file *file, uint64_t offset, uint64_t len);      /* NULL: no use */
     void (*close)(struct os_file *file);
 };
 
@@ -81,6 +82,8 @@ int os_size(struct op *op, struct os_file *file, uint64_t *size) MUST_CHECK;
 int os_lock(struct op *op, struct os_file *file, bool *taken) MUST_CHECK;
 /* What distinguishes this file from every other one of the same machine. */
 int os_identity(struct op *op, struct os_file *file, uint64_t *device, uint64_t *inode) MUST_CHECK;
+/* These bytes will be read soon: a hint, which waits for nothing. */
+void os_prefetch(struct os_file *file, uint64_t offset, uint64_t len);
 void os_close(struct os_file *file);    /* NULL is fine */
 
 /* ---- threads and waiting -------------------------------------------------------------------------- */

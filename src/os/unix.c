@@ -127,6 +127,13 @@ static void close_file(struct os_file *file)
     mem_free(file);
 }
 
+static void prefetch_file(struct os_file *file, uint64_t offset, uint64_t len)
+{
+    struct unix_file *unix_file = (struct unix_file *)file;
+
+    (void)posix_fadvise(unix_file->fd, (off_t)offset, (off_t)len, POSIX_FADV_WILLNEED);
+}
+
 static const struct os_file_methods file_methods = {
     .read = read_at,
     .write = write_at,
@@ -135,6 +142,7 @@ static const struct os_file_methods file_methods = {
     .size = size_of,
     .lock = lock_file,
     .identity = identity_of,
+    .prefetch = prefetch_file,
     .close = close_file,
 };
 

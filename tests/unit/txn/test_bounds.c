@@ -175,6 +175,54 @@ static void a_loser_is_carried_forward_too(void **state)
     db_close(&db);
 }
 
+static void the_background_keeps_the_log_within_its_limit(void **state)
+{
+    struct db db;
+    char sqlstate[6];
+    make_tree(&db, os_memory_vfs_new());
+    make_rows(&db);
+    db_crash(&db, true);
+    struct wal *wal = store_wal(db.store);
+    begin(&db, 1, TXN_READ_COMMITTED);
+    put(&db, 1, "a", "2");
+    Lsn from = wal_end(wal);
+    for (unsigned round = 0; wal_end(wal) - from < 20 * MAX_WAL; round++) {
+        assert_true(load_once(&db, 9, round, sqlstate));
+        assert_true(wal_file_size(wal) <= MAX_WAL);
+    }
+    undo(&db, 1);
+    begin(&db, 1, TXN_READ_COMMITTED);
+    assert_string_equal(get(&db, 1, "a"), "1");
+    commit(&db, 1);
+    db_close(&db);
+}
+
+static void a_large_writer_exceeds_the_limit_until_it_ends(void **state)
+{
+    struct db db;
+    char key[16], value[401];
+    make_tree(&db, os_memory_vfs_new());
+    make_rows(&db);
+    db_crash(&db, true);
+    struct wal *wal = store_wal(db.store);
+    begin(&db, 1, TXN_READ_COMMITTED);
+    for (unsigned i = 0; i < 2000; i++) {
+        snprintf(key, sizeof(key), "big%05u", i);
+        insert(&db, 1, key, load_value(value, i));
+    }
+    assert_true(wal_file_size(wal) > MAX_WAL);
+    undo(&db, 1);
+    /* The file is cut once its tail is free: when the log has gone on in the slots before. */
+    MUST(&db, store_checkpoint(&db.op, db.store));
+    char sqlstate[6];
+    for (Lsn from = wal_end(wal); wal_end(wal) - from < MAX_WAL / 8;) {
+        assert_true(load_once(&db, 9, 1, sqlstate));
+    }
+    MUST(&db, store_checkpoint(&db.op, db.store));
+    assert_true(wal_file_size(wal) <= MAX_WAL);
+    db_close(&db);
+}
+
 /* ---- power cuts ----------------------------------------------------------------------------------- */
 
 /* Until something fails: idle writers beside a load, with savepoints and checkpoints.  *done: loads acknowledged. */
@@ -336,6 +384,8 @@ int main(void)
         cmocka_unit_test(the_log_stays_within_its_limit_beside_idle_writers),
         cmocka_unit_test(what_was_carried_forward_is_undone_after_a_crash),
         cmocka_unit_test(a_loser_is_carried_forward_too),
+        cmocka_unit_test(the_background_keeps_the_log_within_its_limit),
+        cmocka_unit_test(a_large_writer_exceeds_the_limit_until_it_ends),
         cmocka_unit_test(idle_writers_are_undone_wherever_the_power_is_cut),
         cmocka_unit_test(a_rollback_gets_through_however_full_the_disk_is),
     };

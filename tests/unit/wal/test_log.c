@@ -366,6 +366,43 @@ static void rollback_to_a_mark_leaves_what_is_older(void **state)
     close_world(&w);
 }
 
+static void options_that_cannot_be_kept_are_refused(void **state)
+{
+    static const struct wal_options bad[] = {
+        {.segment_size = 10000}, {.segment_size = 8192}, {.buffer_size = 32768}, {.buffer_size = 100000},
+        {.segment_size = 65536, .max_wal_size = 3 * 65536}, {.max_wal_size = 50000},
+    };
+    struct vfs *vfs = os_memory_vfs_new();
+    struct op op;
+    op_init(&op);
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        struct wal *wal = NULL;
+        assert_int_equal(wal_create(&op, vfs, "log", &identity, 0, &bad[i], &wal), OP_FAILED);
+        assert_string_equal(op.error.sqlstate, "22023");
+        op_reset(&op);
+    }
+    op_end(&op);
+    os_vfs_destroy(vfs);
+}
+
+static void a_small_log_has_small_segments_and_is_not_prepared_before_it_is_used(void **state)
+{
+    struct op op;
+    struct wal *wal;
+    struct wal_options options = {.max_wal_size = 1 << 20};
+    struct vfs *vfs = os_memory_vfs_new();
+    op_init(&op);
+    assert_int_equal(wal_create(&op, vfs, "log", &identity, 0, &options, &wal), 0);
+    assert_int_equal(wal_start_background(&op, wal), 0);
+    struct bytes part = {(const uint8_t *)"x", 1};
+    assert_int_equal(wal_flush(&op, wal, wal_append(wal, NULL, ROW, 0, &part, 1)), 0);
+    os_sleep_us(50000);
+    assert_int_equal(wal_file_size(wal), 4096 + 2 * 65536);
+    assert_int_equal(wal_close(&op, wal), 0);
+    op_end(&op);
+    os_vfs_destroy(vfs);
+}
+
 /* ---- threads -------------------------------------------------------------------------------------- */
 
 struct committer {
@@ -533,6 +570,8 @@ int main(void)
         cmocka_unit_test(a_full_disk_is_reported_before_the_change),
         cmocka_unit_test(rollback_goes_back_once_even_if_it_was_cut_short),
         cmocka_unit_test(rollback_to_a_mark_leaves_what_is_older),
+        cmocka_unit_test(options_that_cannot_be_kept_are_refused),
+        cmocka_unit_test(a_small_log_has_small_segments_and_is_not_prepared_before_it_is_used),
         cmocka_unit_test(threads_share_flushes_and_all_their_records_are_durable),
         cmocka_unit_test(the_background_thread_makes_records_durable_that_nobody_waits_for),
         cmocka_unit_test(what_was_durable_survives_any_life),
