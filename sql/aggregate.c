@@ -134,6 +134,21 @@ static AGGREGATE_FINISH(string_finish)
     EXTREME(name, NUMERIC, BYTES_EXTREME, sign), EXTREME(name, TEXT, BYTES_EXTREME, sign),                             \
     EXTREME(name, DATE, INT_EXTREME, sign), EXTREME(name, TIMESTAMP, INT_EXTREME, sign),                               \
     EXTREME(name, TIMESTAMPTZ, INT_EXTREME, sign)
+#define STATS(name, how)                                                                                               \
+    { name, 1, { TYPE_INT2 }, TYPE_NUMERIC, true, INT_STATS, how }, { name, 1, { TYPE_INT4 }, TYPE_NUMERIC, true, INT_STATS, how }, \
+    { name, 1, { TYPE_INT8 }, TYPE_NUMERIC, true, INT_STATS, how },                                                    \
+    { name, 1, { TYPE_FLOAT4 }, TYPE_FLOAT8, true, DOUBLE_STATS, how },                                                \
+    { name, 1, { TYPE_FLOAT8 }, TYPE_FLOAT8, true, DOUBLE_STATS, how },                                                \
+    { name, 1, { TYPE_NUMERIC }, TYPE_NUMERIC, true, NUMERIC_STATS, how }
+#define INT_STATS sizeof(struct aggregate_numeric_stats), aggregate__int_stats_step, aggregate__numeric_stats_finish
+#define NUMERIC_STATS sizeof(struct aggregate_numeric_stats), aggregate__numeric_stats_step, aggregate__numeric_stats_finish
+#define DOUBLE_STATS sizeof(struct aggregate_double_stats), aggregate__double_stats_step, aggregate__double_stats_finish
+#define PAIR(name, what)                                                                                               \
+    { name, 2, { TYPE_FLOAT8, TYPE_FLOAT8 }, TYPE_FLOAT8, true, sizeof(struct aggregate_pair_stats), aggregate__pair_step, \
+      aggregate__pair_finish, what }
+#define BITS(name, what) BITS_OF(name, INT2, what), BITS_OF(name, INT4, what), BITS_OF(name, INT8, what)
+#define BITS_OF(name, type, what)                                                                                      \
+    { name, 1, { TYPE_##type }, TYPE_##type, true, sizeof(struct aggregate_bits), aggregate__bits_step, aggregate__bits_finish, what }
 #define BOOLS(name, value)                                                                                             \
     { name, 1, { TYPE_BOOL }, TYPE_BOOL, true, sizeof(struct bool_state), bool_step, bool_finish, value }
 
@@ -144,13 +159,32 @@ static const struct aggregate aggregates[] = {
     { "avg", 1, { TYPE_FLOAT4 }, TYPE_FLOAT8, true, DOUBLE_SUM, aggregate__double_average_finish, 0 },
     { "avg", 1, { TYPE_FLOAT8 }, TYPE_FLOAT8, true, DOUBLE_SUM, aggregate__double_average_finish, 0 },
     { "avg", 1, { TYPE_NUMERIC }, TYPE_NUMERIC, true, NUMERIC_SUM, aggregate__numeric_average_finish, 0 },
+    BITS("bit_and", '&'),
+    BITS("bit_or", '|'),
+    BITS("bit_xor", '#'),
     BOOLS("bool_and", false),
     BOOLS("bool_or", true),
+    PAIR("corr", PAIR_CORR),
     { "count", 0, { 0 }, TYPE_INT8, false, sizeof(int64_t), count_rows_step, count_finish, 0 },
     { "count", 1, { TYPE_ANY }, TYPE_INT8, true, sizeof(int64_t), count_step, count_finish, 0 },
+    PAIR("covar_pop", PAIR_COVAR_POP),
+    PAIR("covar_samp", PAIR_COVAR_SAMP),
     BOOLS("every", false),
     EXTREMES("max", 1),
     EXTREMES("min", -1),
+    PAIR("regr_avgx", PAIR_AVGX),
+    PAIR("regr_avgy", PAIR_AVGY),
+    { "regr_count", 2, { TYPE_FLOAT8, TYPE_FLOAT8 }, TYPE_INT8, true, sizeof(struct aggregate_pair_stats), aggregate__pair_step,
+      aggregate__pair_count_finish, 0 },
+    PAIR("regr_intercept", PAIR_INTERCEPT),
+    PAIR("regr_r2", PAIR_R2),
+    PAIR("regr_slope", PAIR_SLOPE),
+    PAIR("regr_sxx", PAIR_SXX),
+    PAIR("regr_sxy", PAIR_SXY),
+    PAIR("regr_syy", PAIR_SYY),
+    STATS("stddev", STATS_SAMPLE | STATS_ROOT),
+    STATS("stddev_pop", STATS_ROOT),
+    STATS("stddev_samp", STATS_SAMPLE | STATS_ROOT),
     { "string_agg", 2, { TYPE_TEXT, TYPE_TEXT }, TYPE_TEXT, true, sizeof(struct text_state), string_step, string_finish,
       0 },
     { "sum", 1, { TYPE_INT2 }, TYPE_INT8, true, INT_SUM, aggregate__int_sum_finish, 0 },
@@ -159,6 +193,9 @@ static const struct aggregate aggregates[] = {
     { "sum", 1, { TYPE_FLOAT4 }, TYPE_FLOAT4, true, FLOAT_SUM, aggregate__double_sum_finish, 0 },
     { "sum", 1, { TYPE_FLOAT8 }, TYPE_FLOAT8, true, DOUBLE_SUM, aggregate__double_sum_finish, 0 },
     { "sum", 1, { TYPE_NUMERIC }, TYPE_NUMERIC, true, NUMERIC_SUM, aggregate__numeric_sum_finish, 0 },
+    STATS("var_pop", 0),
+    STATS("var_samp", STATS_SAMPLE),
+    STATS("variance", STATS_SAMPLE),
 };
 
 const struct aggregate *aggregate_candidates(const char *name, int *count)

@@ -3,6 +3,7 @@
 #define ISOLDE_SQL_AGGREGATE_INT_H
 
 #include "sql/func_int.h"
+#include "sql/numeric.h"
 
 #define AGGREGATE_STEP(name)                                                                                           \
     int name(struct eval_env *env, const struct aggregate *aggregate, struct arena *arena,                            \
@@ -57,5 +58,26 @@ AGGREGATE_STEP(aggregate__double_extreme_step);
 AGGREGATE_FINISH(aggregate__double_extreme_finish);
 AGGREGATE_STEP(aggregate__bytes_extreme_step);
 AGGREGATE_FINISH(aggregate__bytes_extreme_finish);
+
+/* aggregate_stats.c */
+enum { STATS_SAMPLE = 1, STATS_ROOT = 2 };      /* detail: over count - 1 instead of count; the root of it */
+struct aggregate_double_stats { double count, sum, squares; };     /* squares: of the differences from the mean */
+struct aggregate_numeric_stats { struct numeric_sum sum, squares; };
+AGGREGATE_STEP(aggregate__double_stats_step);
+AGGREGATE_FINISH(aggregate__double_stats_finish);
+AGGREGATE_STEP(aggregate__int_stats_step);
+AGGREGATE_STEP(aggregate__numeric_stats_step);
+AGGREGATE_FINISH(aggregate__numeric_stats_finish);
+
+enum aggregate_pair { PAIR_SXX, PAIR_SYY, PAIR_SXY, PAIR_AVGX, PAIR_AVGY, PAIR_COVAR_POP, PAIR_COVAR_SAMP, PAIR_CORR, PAIR_R2, PAIR_SLOPE,
+                      PAIR_INTERCEPT };          /* detail */
+struct aggregate_pair_stats { double count, sum_x, sum_y, xx, yy, xy; };
+AGGREGATE_STEP(aggregate__pair_step);
+AGGREGATE_FINISH(aggregate__pair_finish);
+AGGREGATE_FINISH(aggregate__pair_count_finish);
+
+struct aggregate_bits { int64_t value; bool any; };
+AGGREGATE_STEP(aggregate__bits_step);
+AGGREGATE_FINISH(aggregate__bits_finish);
 
 #endif

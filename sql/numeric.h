@@ -93,6 +93,8 @@ int numeric_sign(struct bytes value);       /* -1, 0, 1; NaN 2 */
 
 /* ---- numeric_math.c; 2201E and 2201F where there is no result ---- */
 int numeric_square_root(struct op *op, struct arena *arena, struct bytes a, struct bytes *out) MUST_CHECK;
+/* Rounded to `scale` digits behind the point; a must not be negative. */
+int numeric_square_root_to(struct op *op, struct arena *arena, struct bytes a, int scale, struct bytes *out) MUST_CHECK;
 int numeric_exp(struct op *op, struct arena *arena, struct bytes a, struct bytes *out) MUST_CHECK;
 int numeric_ln(struct op *op, struct arena *arena, struct bytes a, struct bytes *out) MUST_CHECK;
 int numeric_log(struct op *op, struct arena *arena, struct bytes base, struct bytes a, struct bytes *out) MUST_CHECK;

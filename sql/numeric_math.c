@@ -120,6 +120,12 @@ static int root(const struct math *m, struct bytes value, int scale, struct byte
     return rounded(m, guess, scale, out);
 }
 
+int numeric_square_root_to(struct op *op, struct arena *arena, struct bytes a, int scale, struct bytes *out)
+{
+    struct math m = { op, arena };
+    return root(&m, a, scale, out);
+}
+
 int numeric_square_root(struct op *op, struct arena *arena, struct bytes a, struct bytes *out)
 {
     struct math m = { op, arena };

@@ -53,3 +53,16 @@ SELECT string_agg(DISTINCT (SELECT max(i.h) FROM s i WHERE i.v < s.v), ',' ORDER
 SELECT DISTINCT (SELECT count(*) FROM s i WHERE i.v < s.g), g FROM s ORDER BY (SELECT count(*) FROM s i WHERE i.v < s.g), g;
 SELECT (SELECT count(*) FROM s j WHERE j.v < s.g), count(*) FROM s GROUP BY (SELECT count(*) FROM s i WHERE i.v < s.g) ORDER BY 1, 2;
 SELECT (SELECT count(*) FROM s j WHERE j.v <= s.g), count(*) FROM s GROUP BY (SELECT count(*) FROM s i WHERE i.v < s.g) ORDER BY 1, 2;
+CREATE TABLE stats(g int, i int, b bigint, s smallint, n numeric, d double precision, r real, d2 double precision);
+INSERT INTO stats select x % 7, x * x % 101, x * 1000000007::bigint, x % 100, x * 1.37 - 50, x / 7.0, x / 3.0, (x * 37 % 91) / 11.0 from generate_series(1, 500) x;
+INSERT INTO stats values (1, null, null, null, null, null, null, 1), (8, 5, 5, 5, 5, 5, 5, 5), (9, 4,4,4,4,4,4,null),(10,1,1,1,'NaN','NaN','NaN',2),(10,1,1,1,1,1,1,2),(11,7,7,7,7.00,'Infinity',7,7),(11,7,7,7,7.0,7,7,7);
+select stddev(i), stddev_pop(i), variance(i), var_pop(i), stddev(b), variance(s), stddev_samp(n), var_samp(n), var_pop(n), stddev_pop(n) FROM stats where g < 8;
+select g, stddev(i), stddev_pop(n), variance(n), var_pop(d), stddev(d), variance(r), stddev(b) FROM stats group by g order by g;
+select g, corr(d, d2), covar_pop(d, d2), covar_samp(d,d2), regr_slope(d,d2), regr_intercept(d,d2), regr_r2(d,d2), regr_sxx(d,d2), regr_syy(d,d2), regr_sxy(d,d2), regr_avgx(d,d2), regr_avgy(d,d2), regr_count(d,d2) FROM stats group by g order by g;
+select bit_and(i), bit_or(i), bit_xor(b), bit_and(s) FROM stats where g < 8;
+select bit_and(i), stddev(i), corr(d,d2), regr_count(d,d2), variance(n) FROM stats where false;
+select stddev(distinct i), variance(n) filter (where i > 50) FROM stats where g < 8;
+select stddev(x) from (values (1e308::float8), (-1e308), (1e308)) t(x);
+select variance('a'); select corr(1); select stddev(i) FROM stats where stddev(i) > 1;
+select stddev(1.5), var_pop(1.50), stddev_pop(2);
+select stddev(n) from (values (1.00000000001), (1.00000000002), (3::numeric)) t(n);
