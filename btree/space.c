@@ -34,6 +34,7 @@ enum {
     SPACE_KEPT = 16,
     SPACE_CHUNK_MIN = 32,       /* pages by which the file grows, at least and at most */
     SPACE_CHUNK_MAX = 2048,
+    SPARE_WORDS = 256,          /* of 64 bits: for 16,384 pages */
     SPACE_TRIM_MIN = 64,        /* a free tail shorter than this is not worth cutting */
 };
 
@@ -82,14 +83,15 @@ static void bit_set(struct space *space, PageNo page, bool used)
         space->used[page / 64] &= ~mask;
 }
 
+/* With bits to spare: a rollback makes the file longer too, and must need no memory. */
 static int grow_bits(struct op *op, struct space *space, PageNo pages)
 {
-    size_t words = (size_t)(pages / 64 + 1);
-    if (words <= space->words)
+    size_t needed = (size_t)(pages / 64 + 1), words = needed + SPARE_WORDS;
+    if (needed + SPARE_WORDS / 2 <= space->words)
         return OP_OK;
     uint64_t *used = mem_realloc(space->used, words * sizeof *used);
     if (used == NULL)
-        return op_out_of_memory(op);
+        return needed <= space->words ? OP_OK : op_out_of_memory(op);
     memset(used + space->words, 0, (words - space->words) * sizeof *used);
     space->used = used;
     space->words = words;

@@ -318,7 +318,8 @@ static int undo_to(struct op *op, struct txn *txn, Lsn lsn)
 int commit__prepare_undo(struct op *op, struct txn_manager *manager, struct op *undo)
 {
     op_init(undo);
-    if (op_arena_alloc(op, &undo->arena, store_undo_bytes(manager->store)) == NULL) {
+    if (!PLANTED("txn-undo-without-room") &&
+        op_arena_alloc(op, &undo->arena, store_undo_bytes(manager->store)) == NULL) {
         return OP_FAILED;
     }
     op_reset(undo);     /* which keeps the room */

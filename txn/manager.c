@@ -8,6 +8,7 @@
  * A writer (struct txn) outlives its transaction: as long as one entry of it is on a chain, readers ask it for its
  * commit_ts.  It is reference counted; the count is one for its session and one for each entry.
  */
+#include "src/base/planted.h"
 #include "txn/ssi.h"
 #include "txn/txn_int.h"
 #include "wal/wal_open.h"
@@ -337,7 +338,7 @@ int txn_manager_open(struct op *op, struct store *store, const struct txn_option
     *out = manager;
     return 0;
 failed:
-    if (restart->state.chain_count > 0) {
+    if (restart->state.chain_count > 0 && !PLANTED("txn-drop-unadopted")) {
         break_log(manager);     /* a loser may not have been adopted: the log must stay */
     }
     txn_manager_close(manager);

@@ -28,6 +28,7 @@
  * Follows Neumann, Mühlbauer, Kemper (SIGMOD 2015), Freitag, Kemper, Neumann (VLDB 2022) and, for pruning, Böttcher et
  * al. (VLDB 2019); unlike them the commit stamp is not written into each entry but asked of the writer.
  */
+#include "src/base/planted.h"
 #include "txn/ssi.h"
 #include "txn/txn_int.h"
 
@@ -460,7 +461,7 @@ void version__prune(struct txn_manager *manager, struct bucket *bucket, struct c
         next = entry->older;
         CommitTs to = writer__ts(entry->writer);
         CommitTs from = next != NULL ? writer__ts(next->writer) : 0;
-        bool settled = to != 0 && to <= visible && writer__ts(newer->writer) != 0;
+        bool settled = to != 0 && to <= visible && (writer__ts(newer->writer) != 0 || PLANTED("txn-prune-newest"));
         if (settled && !snapshot_between(list, count, from, to) && version__claim(entry)) {
             inherit(newer, entry);
             version__remove(manager, bucket, entry);

@@ -7,6 +7,7 @@
 #include "sql/ast.h"
 #include "src/api/api_int.h"
 #include "src/base/mem.h"
+#include "src/base/planted.h"
 #include "src/os/os.h"
 
 /* ---- isolde_exec ---------------------------------------------------------------------------------- */
@@ -95,7 +96,7 @@ static int run_one(struct isolde_conn *conn, const char *sql, size_t len, const 
     if (code != ISOLDE_OK)
         return code;
     *used = isolde_tail(stmt);
-    if (call->callback && prepared_returns_changes(stmt->prepared))
+    if (call->callback && prepared_returns_changes(stmt->prepared) && !PLANTED("api-commit-before-rows"))
         held = session_group_begin(conn->session);
     code = run_rows(stmt, call);
     if (code == ISOLDE_COPY_IN || code == ISOLDE_COPY_OUT) {

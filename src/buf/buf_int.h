@@ -147,6 +147,8 @@ void buf__unlatch(struct buf *buf, PageNo page_no, enum latch_mode mode);
 void buf__unlatch_evicted(struct buf *buf, PageNo page_no, uint32_t frame);
 /* Makes sure that state words exist for that many pages.  Under extend_latch. */
 int buf__ensure_states(struct op *op, struct buf *buf, PageNo page_count) MUST_CHECK;
+/* Has a chunk more of them if there is memory: a rollback makes the file longer too, and must need none. */
+void buf__spare_states(struct buf *buf, PageNo page_count);
 /* Returns once every exclusive latch that was held when it was called has been released. */
 void buf__fence(struct buf *buf);
 

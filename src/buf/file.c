@@ -30,6 +30,8 @@ PageNo buf_page_count(const struct buf *buf)
     return atomic_load_explicit(&buf->page_count, memory_order_acquire);
 }
 
+static const uint8_t zeros[PAGE_SIZE_MAX];
+
 /* An eighth more than there is, between one page and a megabyte, and at least what is asked for. */
 static int make_room(struct op *op, struct buf *buf, PageNo page_count)
 {
@@ -37,18 +39,13 @@ static int make_room(struct op *op, struct buf *buf, PageNo page_count)
     if (step > most)
         step = most;
     PageNo wanted = buf->file_pages + step > page_count ? buf->file_pages + step : page_count;
-    size_t piece = wanted - buf->file_pages < most ? (wanted - buf->file_pages) * buf->page_size : EXTEND_BYTES;
-    void *zeros = mem_calloc(1, piece);
-    if (!zeros)
-        return op_out_of_memory(op);
     int result = OP_OK;
     while (result == OP_OK && buf->file_pages < wanted) {
-        size_t left = (wanted - buf->file_pages) * buf->page_size, len = left < piece ? left : piece;
+        size_t left = (wanted - buf->file_pages) * buf->page_size, len = left < sizeof zeros ? left : sizeof zeros;
         result = os_write(op, buf->file, buf->file_pages * buf->page_size, zeros, len);
         if (result == OP_OK)
             buf->file_pages += len / buf->page_size;
     }
-    mem_free(zeros);
     return result;
 }
 
@@ -58,6 +55,8 @@ int buf_extend(struct op *op, struct buf *buf, PageNo page_count)
         return OP_OK;
     os_mutex_lock(&buf->extend_latch);
     int result = buf__ensure_states(op, buf, page_count);
+    if (result == OP_OK)
+        buf__spare_states(buf, page_count);
     if (result == OP_OK && page_count > buf->file_pages)
         result = make_room(op, buf, page_count);
     if (result == OP_OK && page_count > buf_page_count(buf))

@@ -138,6 +138,15 @@ int buf__ensure_states(struct op *op, struct buf *buf, PageNo page_count)
     return OP_OK;
 }
 
+void buf__spare_states(struct buf *buf, PageNo page_count)
+{
+    struct op op;
+    op_init(&op);
+    if (page_count + BUF__CHUNK_PAGES <= (PageNo)BUF__CHUNKS * BUF__CHUNK_PAGES)
+        (void)!buf__ensure_states(&op, buf, page_count + BUF__CHUNK_PAGES);
+    op_end(&op);
+}
+
 void buf__fence(struct buf *buf)
 {
     for (uint32_t i = 0; i < buf->frame_count; i++) {

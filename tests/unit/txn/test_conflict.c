@@ -308,6 +308,44 @@ static void rolling_back_to_a_mark_lets_the_waiters_of_its_rows_go_on(void **sta
     db_close(&db);
 }
 
+/* Entries of the row: by commits 1 and 2, which only session 4's snapshot keeps, by commit 3, and by session 3 in progress; the last
+ * one makes the chain so long that it is pruned.  Commit 2 stood between no snapshots, commit 3 did not either; but after session 3
+ * has rolled back, commit 3 is what the record is. */
+static void what_was_pruned_under_a_change_that_is_undone_still_counts(void **state)
+{
+    struct db db;
+    struct txn_outcome outcome;
+
+    db_open(&db, false);
+    FILL(&db, "a=0");
+    begin(&db, 4, TXN_READ_COMMITTED);
+    MUST(&db, txn_statement_begin(&db.op, db.s[4]));
+    for (int i = 1; i <= 2; i++) {
+        begin(&db, 1, TXN_READ_COMMITTED);
+        put(&db, 1, "a", i == 1 ? "1" : "2");
+        commit(&db, 1);
+    }
+    MUST(&db, txn_update(&db.op, db.s[4], db.tree, text("a"), text("mine"), txn_read_ts(db.s[4]), &outcome));
+    assert_int_equal(outcome.result, TXN_CHANGED);
+    assert_memory_equal(outcome.newest.data, "2", 1);
+    CommitTs seen = outcome.newest_ts;
+
+    begin(&db, 1, TXN_READ_COMMITTED);
+    put(&db, 1, "a", "3");
+    commit(&db, 1);
+    begin(&db, 3, TXN_READ_COMMITTED);
+    put(&db, 3, "a", "4");
+    undo(&db, 3);
+    MUST(&db, txn_update(&db.op, db.s[4], db.tree, text("a"), text("mine"), seen, &outcome));
+    assert_int_equal(outcome.result, TXN_CHANGED);
+    assert_memory_equal(outcome.newest.data, "3", 1);
+    MUST(&db, txn_update(&db.op, db.s[4], db.tree, text("a"), text("mine"), outcome.newest_ts, &outcome));
+    assert_int_equal(outcome.result, TXN_WRITTEN);
+    txn_statement_end(db.s[4]);
+    commit(&db, 4);
+    db_close(&db);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -321,6 +359,7 @@ int main(void)
         cmocka_unit_test(timeouts_and_interrupts_end_a_wait),
         cmocka_unit_test(a_locked_row_is_readable_and_not_writable_until_the_lock_goes),
         cmocka_unit_test(rolling_back_to_a_mark_lets_the_waiters_of_its_rows_go_on),
+        cmocka_unit_test(what_was_pruned_under_a_change_that_is_undone_still_counts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

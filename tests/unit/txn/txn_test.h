@@ -32,6 +32,7 @@ struct db {
     struct btree *tree;
     struct op op;
     struct txn_options limits;          /* of the manager; 0: its own */
+    uint64_t cache_size;                /* 0: 8 MiB */
     struct wal_options wal;             /* zeros: its own */
 };
 
@@ -51,7 +52,8 @@ static inline void must(struct op *op, int rc, const char *what, int line)
 static inline void db_attach(struct db *db, bool create, bool background)
 {
     struct store_options options = { .vfs = db->vfs, .path = "t.db", .create = create, .no_background = !background,
-                                     .cache_size = 8 << 20, .page_size = 4096, .wal = db->wal };
+                                     .cache_size = db->cache_size != 0 ? db->cache_size : 8 << 20, .page_size = 4096,
+                                     .wal = db->wal };
     struct txn_options txn_options = db->limits;
     txn_options.no_background = !background;
 
