@@ -322,6 +322,12 @@ struct ast_rename {
     const char *from, *to;          /* from: of a column or constraint */
 };
 
+/* SET CONSTRAINTS. */
+struct ast_set_constraints {
+    struct ast_name *names;         /* NULL: ALL */
+    bool deferred;
+};
+
 struct ast_truncate {
     struct ast_name *tables;
     bool restart, cascade;
@@ -417,7 +423,7 @@ enum statement_kind {
     STATEMENT_SELECT, STATEMENT_INSERT, STATEMENT_UPDATE, STATEMENT_DELETE,
     STATEMENT_CREATE_TABLE, STATEMENT_CREATE_INDEX, STATEMENT_DROP_TABLE, STATEMENT_DROP_INDEX,
     STATEMENT_ALTER_TABLE, STATEMENT_RENAME, STATEMENT_TRUNCATE,
-    STATEMENT_TRANSACTION, STATEMENT_SET, STATEMENT_SHOW, STATEMENT_RESET,
+    STATEMENT_TRANSACTION, STATEMENT_SET_CONSTRAINTS, STATEMENT_SET, STATEMENT_SHOW, STATEMENT_RESET,
     STATEMENT_COPY, STATEMENT_EXPLAIN,
     STATEMENT_CHECKPOINT, STATEMENT_CHECK_DATABASE, STATEMENT_ANALYZE, STATEMENT_VACUUM,
     STATEMENT_BACKUP
@@ -437,6 +443,7 @@ struct statement {
         struct ast_alter *alter;
         struct ast_rename *rename;
         struct ast_truncate *truncate;
+        struct ast_set_constraints *set_constraints;
         struct ast_transaction *transaction;
         struct ast_set *set;
         struct ast_show *show;      /* SHOW, RESET */

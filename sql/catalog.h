@@ -58,6 +58,20 @@ struct check_def {
     bool validated;             /* all rows are known to satisfy it */
 };
 
+/* FOREIGN KEY, as both its tables know it. */
+struct foreign_def {
+    Oid oid;
+    const char *name;
+    Oid child, parent;
+    Oid index;                  /* unique, of the parent: its columns are the referenced ones */
+    int count;
+    int *child_numbers, *parent_numbers;    /* attribute numbers, pairwise */
+    int set_count;              /* ON DELETE SET NULL (columns); 0: all of them */
+    int *set_numbers;
+    char on_update, on_delete;  /* a NO ACTION, r RESTRICT, c CASCADE, n SET NULL, d SET DEFAULT */
+    bool deferrable, deferred, validated;
+};
+
 struct table_def {
     Oid oid;
     const char *schema;         /* "public", "pg_catalog" */
@@ -70,6 +84,10 @@ struct table_def {
     struct stored_column_def *stored;   /* in order of number; NULL: the columns as they are */
     int check_count;
     struct check_def *checks;   /* by name: in the order in which they are checked */
+    int foreign_count;
+    struct foreign_def *foreigns;       /* of which this table is the child */
+    int referrer_count;
+    struct foreign_def *referrers;      /* of which it is the parent */
     int index_count;
     struct index_def *indexes;  /* the primary key first, when there is one */
     bool has_primary;           /* else clustered on a hidden row id (8 bytes, key_put_int) */
@@ -78,6 +96,15 @@ struct table_def {
     atomic_int references;
     struct arena arena;         /* holds all of the above */
 };
+
+/* A column by its attribute number; -1 when there is none. */
+static inline int catalog_column(const struct table_def *table, int number)
+{
+    for (int i = 0; i < table->column_count; i++)
+        if (table->columns[i].number == number)
+            return i;
+    return -1;
+}
 
 /* Values of a row that an index may ask for: those of its columns, then those of expressions. */
 static inline int catalog_value_count(const struct table_def *table) { return table->column_count + table->expression_count; }

@@ -416,6 +416,62 @@ static int load_checks(struct op *op, struct database *database, struct txn_sess
     return 0;
 }
 
+/* "{1,2}"; NULL: none. */
+static int load_numbers(struct op *op, struct table_def *table, const struct datum *value, int **numbers, int *count)
+{
+    const char *at = value->null ? "" : keep_text(op, &table->arena, value);
+
+    *count = 0;
+    if (!at || !(*numbers = op_arena_alloc(op, &table->arena, sizeof **numbers * KEY_COLUMNS_MAX)))
+        return OP_FAILED;
+    while ((*at == '{' || *at == ',') && *count < KEY_COLUMNS_MAX) {
+        char *end;
+        (*numbers)[(*count)++] = (int)strtol(at + 1, &end, 10);
+        at = end;
+    }
+    return 0;
+}
+
+static int load_foreign(struct op *op, struct table_def *table, const struct catalog_row *row, struct foreign_def *foreign)
+{
+    int parent_count;
+
+    foreign->oid = (Oid)row->values[CONSTRAINT_OID].i;
+    foreign->name = keep_text(op, &table->arena, &row->values[CONSTRAINT_NAME]);
+    foreign->child = (Oid)row->values[CONSTRAINT_RELID].i;
+    foreign->parent = (Oid)row->values[CONSTRAINT_FOREIGN_RELID].i;
+    foreign->index = (Oid)row->values[CONSTRAINT_INDEX].i;
+    foreign->on_update = (char)row->values[CONSTRAINT_ON_UPDATE].s.data[0];
+    foreign->on_delete = (char)row->values[CONSTRAINT_ON_DELETE].s.data[0];
+    foreign->deferrable = row->values[CONSTRAINT_DEFERRABLE].b;
+    foreign->deferred = row->values[CONSTRAINT_DEFERRED].b;
+    foreign->validated = row->values[CONSTRAINT_VALIDATED].b;
+    if (!foreign->name || load_numbers(op, table, &row->values[CONSTRAINT_KEY], &foreign->child_numbers, &foreign->count) != 0 ||
+        load_numbers(op, table, &row->values[CONSTRAINT_FOREIGN_KEY], &foreign->parent_numbers, &parent_count) != 0 ||
+        load_numbers(op, table, &row->values[CONSTRAINT_SET_COLUMNS], &foreign->set_numbers, &foreign->set_count) != 0)
+        return OP_FAILED;
+    if (foreign->count != parent_count || foreign->count == 0)
+        return op_fail(op, "XX001", "constraint \"%s\" has %d columns for %d", foreign->name, foreign->count, parent_count);
+    return 0;
+}
+
+static int load_foreigns(struct op *op, struct database *database, struct txn_session *txn, struct table_def *table, int index,
+                         struct foreign_def **foreigns, int *count)
+{
+    struct datum prefix[] = {datum_int(table->oid)};
+    struct catalog_row *row;
+
+    if (catalog__find(op, database, txn, SYSTEM_CONSTRAINT, index, prefix, 1, &row) != 0)
+        return OP_FAILED;
+    *foreigns = op_arena_alloc(op, &table->arena, sizeof **foreigns * (size_t)(count_rows(row) + 1));
+    if (!*foreigns)
+        return OP_FAILED;
+    for (; row; row = row->next)
+        if (is_text(&row->values[CONSTRAINT_TYPE], "f") && load_foreign(op, table, row, &(*foreigns)[(*count)++]) != 0)
+            return OP_FAILED;
+    return 0;
+}
+
 int catalog__load(struct op *op, struct database *database, struct txn_session *txn, Oid oid, struct table_def **out)
 {
     struct datum prefix[] = {datum_int(oid)};
@@ -435,7 +491,9 @@ int catalog__load(struct op *op, struct database *database, struct txn_session *
     table->name = keep_text(op, &table->arena, &row->values[CLASS_NAME]);
     table->tree = (TreeId)row->values[CLASS_FILENODE].i;
     if (!table->name || load_columns(op, database, txn, table) != 0 || load_indexes(op, database, txn, table) != 0 ||
-        load_checks(op, database, txn, table) != 0) {
+        load_checks(op, database, txn, table) != 0 ||
+        load_foreigns(op, database, txn, table, CONSTRAINT_BY_TABLE, &table->foreigns, &table->foreign_count) != 0 ||
+        load_foreigns(op, database, txn, table, CONSTRAINT_BY_FOREIGN_TABLE, &table->referrers, &table->referrer_count) != 0) {
         catalog_release(table);
         return OP_FAILED;
     }

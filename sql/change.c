@@ -20,6 +20,7 @@
 
 #include <string.h>
 
+#include "sql/fkey.h"
 #include "src/base/mem.h"
 
 /* ---- reports -------------------------------------------------------------------------------------- */
@@ -174,6 +175,8 @@ int change_compile(struct op *op, struct session *session, struct arena *arena, 
 {
     size_t size = sizeof(struct datum) * (size_t)(catalog_value_count(table) + 1);
 
+    change->session = session;
+    change->foreign = table->foreign_count > 0 || table->referrer_count > 0;
     if (row_exprs_open(op, session, arena, table, &change->exprs) != 0)
         return OP_FAILED;
     if (table->expression_count == 0)
@@ -331,7 +334,7 @@ int change_insert(struct op *op, struct change *change, const struct datum *valu
             (encode_entry(op, change, i, values, key, &change->new_entry, &entry) != 0 ||
              insert_entry(op, change, i, values, key, entry) != 0))
             return OP_FAILED;
-    return 0;
+    return change->foreign ? fkey_note_insert(op, change->session, table, key, values) : 0;
 }
 
 static bool is_arbiter(const int *arbiters, int arbiter_count, int index)
@@ -383,7 +386,7 @@ static int insert_rest(struct op *op, struct change *change, const struct datum 
             (encode_entry(op, change, i, values, key, &change->new_entry, &entry) != 0 ||
              insert_entry(op, change, i, values, key, entry) != 0))
             return OP_FAILED;
-    return 0;
+    return change->foreign ? fkey_note_insert(op, change->session, table, key, values) : 0;
 }
 
 int change_insert_unless(struct op *op, struct change *change, const struct datum *values, const int *arbiters, int arbiter_count,
@@ -426,18 +429,45 @@ int change_delete(struct op *op, struct change *change, struct bytes key, const 
             (encode_entry(op, change, i, old_values, key, &change->old_entry, &entry) != 0 ||
              delete_entry(op, change, i, entry, seen) != 0))
             return OP_FAILED;
+    return change->foreign ? fkey_note_delete(op, change->session, table, old_values) : 0;
+}
+
+/* Whether a column changes by which a foreign key may refer to the row. */
+static int changes_key(struct op *op, struct change *change, const struct datum *old_values, const struct datum *new_values,
+                       const bool *touched, bool *changes)
+{
+    const struct table_def *table = change->table;
+    struct bytes old_entry, new_entry;
+
+    *changes = false;
+    for (int i = table->has_primary; i < table->index_count && !*changes; i++) {
+        const struct index_def *index = &table->indexes[i];
+        bool plain = index->unique && index->predicate < 0;
+        for (int k = 0; k < index->column_count; k++)
+            plain &= index->columns[k].column < table->column_count;
+        if (!plain || (touched && !touched[i]))
+            continue;
+        if (encode_entry(op, change, i, old_values, (struct bytes){NULL, 0}, &change->old_entry, &old_entry) != 0 ||
+            encode_entry(op, change, i, new_values, (struct bytes){NULL, 0}, &change->new_entry, &new_entry) != 0)
+            return OP_FAILED;
+        *changes = !same(old_entry, new_entry);
+    }
     return 0;
 }
 
 /* The record itself: in place, or from one key to another. */
-static int update_record(struct op *op, struct change *change, struct bytes key, struct bytes new_key,
-                         const struct datum *new_values, CommitTs seen, struct txn_outcome *outcome)
+static int update_record(struct op *op, struct change *change, struct bytes key, struct bytes new_key, const struct datum *old_values,
+                         const struct datum *new_values, const bool *touched, CommitTs seen, struct txn_outcome *outcome)
 {
     if (same(key, new_key)) {
         if (row_encode_value(op, change->table, new_values, &change->value) != 0)
             return OP_FAILED;
         struct bytes value = {change->value.data, change->value.len};
-        return txn_update(op, change->txn, change->tree, key, value, seen, outcome);
+        bool changes;
+        if (changes_key(op, change, old_values, new_values, touched, &changes) != 0)
+            return OP_FAILED;
+        return changes ? txn_update(op, change->txn, change->tree, key, value, seen, outcome)
+                       : txn_update_no_key(op, change->txn, change->tree, key, value, seen, outcome);
     }
     if (txn_delete(op, change->txn, change->tree, key, new_key, seen, outcome) != 0)
         return OP_FAILED;
@@ -452,7 +482,7 @@ int change_update(struct op *op, struct change *change, struct bytes key, const 
     if (change->table->has_primary && (!touched || touched[0]) &&
         encode_new_key(op, change, new_values, &change->new_key, &new_key) != 0)
         return OP_FAILED;
-    if (update_record(op, change, key, new_key, new_values, seen, outcome) != 0)
+    if (update_record(op, change, key, new_key, old_values, new_values, touched, seen, outcome) != 0)
         return OP_FAILED;
     if (outcome->result != TXN_WRITTEN)
         return 0;
@@ -464,5 +494,5 @@ int change_update(struct op *op, struct change *change, struct bytes key, const 
         if ((moved || !touched || touched[i]) &&
             move_entry(op, change, i, key, old_values, new_key, new_values, seen) != 0)
             return OP_FAILED;
-    return 0;
+    return change->foreign ? fkey_note_update(op, change->session, change->table, new_key, old_values, new_values) : 0;
 }

@@ -20,6 +20,8 @@ struct change {
     struct btree **trees;               /* one per index of the table */
     struct key_builder key, new_key, old_entry, new_entry;
     struct row_buffer value, entry;
+    struct session *session;            /* NULL for the catalog's own rows */
+    bool foreign;                       /* the table has foreign keys, or others have some that refer to it */
     struct row_exprs *exprs;            /* NULL: the table has none, or is one of the catalog's */
     struct datum *old_all, *new_all;    /* rows with the expressions of indexes */
     uint8_t key_bytes[4][CHANGE_KEY_BYTES];

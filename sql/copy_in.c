@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "sql/copy_int.h"
+#include "sql/fkey.h"
 #include "sql/ddl_int.h"
 #include "src/base/mem.h"
 
@@ -311,7 +312,7 @@ int copy__end_in(struct op *op, struct copy *copy)
         arena_reset(&copy->row);
         copy->len = 0;
     }
-    return result;
+    return result == 0 ? fkey_check(op, copy->prepared->session) : result;
 }
 
 /* ---- opening -------------------------------------------------------------------------------------- */

@@ -17,6 +17,7 @@
 #include <string.h>
 
 #include "sql/ddl_int.h"
+#include "sql/fkey.h"
 
 struct alter {
     struct session *session;
@@ -239,7 +240,7 @@ static int add_constraint(struct op *op, struct alter *alter, const struct ast_c
     case AST_CHECK: return add_check(op, alter, constraint);
     case AST_FOREIGN_KEY: break;
     }
-    return op_fail_at(op, constraint->position, "0A000", "FOREIGN KEY is not supported");
+    return ddl__add_foreign(op, alter->session, &alter->table, constraint);
 }
 
 static int validate_constraint(struct op *op, struct alter *alter, const struct ast_alter_action *action)
@@ -257,7 +258,9 @@ static int validate_constraint(struct op *op, struct alter *alter, const struct 
                        table->name);
     if (row->values[CONSTRAINT_VALIDATED].b)
         return 0;
-    if (ddl__verify(op, alter->session, alter->table, action->name, -1) != 0)
+    if (type == 'c' ? ddl__verify(op, alter->session, alter->table, action->name, -1) != 0
+                    : ddl__check_snapshot(op, alter->session, table) != 0 ||
+                          fkey_verify(op, alter->session, table, ddl__foreign(table, action->name)) != 0)
         return OP_FAILED;
     return ddl__set(op, alter->session, SYSTEM_CONSTRAINT, row, CONSTRAINT_VALIDATED, datum_bool(true));
 }
@@ -308,7 +311,16 @@ static int drop_constraint(struct op *op, struct alter *alter, const struct ast_
         return op_fail(op, "42704", "constraint \"%s\" of relation \"%s\" does not exist", action->name, table->name);
     char type = (char)row->values[CONSTRAINT_TYPE].s.data[0];
     const struct index_def *index = type == 'p' || type == 'u' ? index_by_oid(table, (Oid)row->values[CONSTRAINT_INDEX].i) : NULL;
-    if (delete_constraint(op, alter, row) != 0)
+    if (type == 'f' && catalog__touch(op, alter->session, (Oid)row->values[CONSTRAINT_FOREIGN_RELID].i) != 0)
+        return OP_FAILED;
+    struct ddl_release what = {
+        .index = index ? index->oid : 0, .cascade = action->cascade,
+        .name = arena_printf(&op->arena, "constraint %s on table %s", action->name, table->name),
+        .detail = arena_printf(&op->arena, "index %s", action->name),
+    };
+    if (!what.name || !what.detail)
+        return op_out_of_memory(op);
+    if ((index && ddl__release_parent(op, alter->session, table, &what) != 0) || delete_constraint(op, alter, row) != 0)
         return OP_FAILED;
     return index ? drop_key(op, alter, index) : 0;
 }
@@ -463,6 +475,15 @@ static int drop_dependent(struct op *op, struct alter *alter, int column, bool *
             return OP_FAILED;
         return drop_key(op, alter, index);
     }
+    for (int i = 0; i < table->foreign_count; i++) {
+        const struct foreign_def *foreign = &table->foreigns[i];
+        uses = false;
+        for (int k = 0; k < foreign->count; k++)
+            uses |= foreign->child_numbers[k] == table->columns[column].number;
+        if (uses)
+            return catalog__touch(op, alter->session, foreign->parent) != 0 ||
+                   ddl__delete_rows(op, alter->session, SYSTEM_CONSTRAINT, 0, foreign->oid) != 0 ? OP_FAILED : reload(op, alter);
+    }
     for (int i = 0; i < table->check_count; i++) {
         uses = false;
         if (uses_column(op, alter, table->checks[i].sql, BIND_CHECK, column, &uses) != 0)
@@ -546,6 +567,17 @@ static int drop_column(struct op *op, struct alter *alter, const struct ast_alte
     while (dropped)
         if (drop_generated(op, alter, action, &dropped) != 0)
             return OP_FAILED;
+    if (find_column(op, alter->table, action->name, &column) != 0)
+        return OP_FAILED;
+    struct ddl_release what = {
+        .number = alter->table->columns[column].number, .cascade = action->cascade,
+        .name = arena_printf(&op->arena, "column %s of table %s", action->name, alter->table->name),
+    };
+    what.detail = what.name;
+    if (!what.name)
+        return op_out_of_memory(op);
+    if (ddl__release_parent(op, alter->session, alter->table, &what) != 0 || reload(op, alter) != 0)
+        return OP_FAILED;
     while (!done)
         if (find_column(op, alter->table, action->name, &column) != 0 || drop_dependent(op, alter, column, &done) != 0)
             return OP_FAILED;
@@ -596,6 +628,21 @@ static int check_dependents(struct op *op, struct alter *alter, int column)
     return 0;
 }
 
+/* A foreign key compares its columns by their keys: their types may not come apart. */
+static int check_foreigns(struct op *op, const struct table_def *table, int column, Oid type)
+{
+    if (type == table->columns[column].type.oid)
+        return 0;
+    for (int i = 0; i < table->foreign_count + table->referrer_count; i++) {
+        bool child = i < table->foreign_count;
+        const struct foreign_def *foreign = child ? &table->foreigns[i] : &table->referrers[i - table->foreign_count];
+        for (int k = 0; k < foreign->count; k++)
+            if ((child ? foreign->child_numbers : foreign->parent_numbers)[k] == table->columns[column].number)
+                return op_fail(op, "0A000", "ALTER TYPE of a column of the foreign key \"%s\" is not supported", foreign->name);
+    }
+    return 0;
+}
+
 static int alter_type(struct op *op, struct alter *alter, const struct ast_alter_action *action)
 {
     struct sql_type type;
@@ -603,7 +650,7 @@ static int alter_type(struct op *op, struct alter *alter, const struct ast_alter
     int i;
 
     if (find_column(op, alter->table, action->name, &i) != 0 || bind_type(op, action->type, &type) != 0 ||
-        check_dependents(op, alter, i) != 0)
+        check_dependents(op, alter, i) != 0 || check_foreigns(op, alter->table, i, type.oid) != 0)
         return OP_FAILED;
     const struct column_def *column = &alter->table->columns[i];
     if (bind_transform(op, alter->session, &op->arena, action->value, alter->table, i, type, &expr) != 0 ||

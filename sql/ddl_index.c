@@ -188,7 +188,7 @@ int ddl__lock_index(struct op *op, struct session *session, const struct ast_nam
     }
 }
 
-static int drop(struct op *op, struct session *session, const struct table_def *table, const struct index_def *index)
+static int drop(struct op *op, struct session *session, const struct table_def *table, const struct index_def *index, bool cascade)
 {
     if (index->constraint) {
         op_fail(op, "2BP01", "cannot drop index %s because constraint %s on table %s requires it", index->name, index->name,
@@ -196,7 +196,13 @@ static int drop(struct op *op, struct session *session, const struct table_def *
         op_hint(op, "You can drop constraint %s on table %s instead.", index->name, table->name);
         return OP_FAILED;
     }
-    return catalog__touch(op, session, table->oid) != 0 ? OP_FAILED : ddl__drop_index(op, session, index);
+    struct ddl_release what = {.index = index->oid, .cascade = cascade, .name = arena_printf(&op->arena, "index %s", index->name)};
+    what.detail = what.name;
+    if (!what.name)
+        return op_out_of_memory(op);
+    if (ddl__release_parent(op, session, table, &what) != 0 || catalog__touch(op, session, table->oid) != 0)
+        return OP_FAILED;
+    return ddl__drop_index(op, session, index);
 }
 
 int ddl__drop_index(struct op *op, struct session *session, const struct index_def *index)
@@ -217,7 +223,7 @@ int ddl_drop_index(struct op *op, struct session *session, const struct ast_drop
         if (ddl__lock_index(op, session, name, &table, &index) != 0)
             return OP_FAILED;
         if (table)
-            result = drop(op, session, table, index);
+            result = drop(op, session, table, index, statement->cascade);
         else if (statement->if_exists)
             session_notice(session, "NOTICE", "00000", "index \"%s\" does not exist, skipping", name->name);
         else

@@ -86,6 +86,25 @@ int ddl__verify(struct op *op, struct session *session, struct table_def *table,
 /* X1: 40001 where the snapshot may lack rows that others have committed. */
 int ddl__check_snapshot(struct op *op, struct session *session, const struct table_def *table) MUST_CHECK;
 
+/* ---- ddl_foreign.c ---- */
+
+/* A new foreign key of a table that is locked; its rows are checked. */
+int ddl__add_foreign(struct op *op, struct session *session, struct table_def **child, const struct ast_constraint *constraint)
+    MUST_CHECK;
+const struct foreign_def *ddl__foreign(const struct table_def *child, const char *name);
+/* What a table is about to lose: an index (oid), a column (attribute number), or, with neither, itself. */
+struct ddl_release {
+    Oid index;
+    int number;
+    const char *name, *detail;      /* "table p", "column a of table p"; what the constraint depends on */
+    bool cascade;
+    const Oid *dropped;             /* tables that go as well */
+    int dropped_count;
+};
+/* 2BP01 when foreign keys of others depend on it, or drops them. */
+int ddl__release_parent(struct op *op, struct session *session, const struct table_def *parent, const struct ddl_release *what)
+    MUST_CHECK;
+
 /* ---- ddl_rewrite.c ---- */
 
 /* Calls visit for each row at the statement's snapshot, without a latch; values has room for the expressions of indexes. */

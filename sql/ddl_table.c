@@ -201,6 +201,24 @@ static int write_table(struct op *op, struct session *session, struct table_plan
     return write_constraints(op, session, plan, tree);
 }
 
+/* Foreign keys come last: they may refer to the table itself. */
+static int add_foreigns(struct op *op, struct session *session, const struct ast_create_table *statement, Oid oid)
+{
+    struct table_def *table = NULL;
+    int result = 0;
+
+    for (const struct ast_constraint *constraint = statement->constraints; result == 0 && constraint; constraint = constraint->next) {
+        if (constraint->kind != AST_FOREIGN_KEY)
+            continue;
+        if (!table)
+            result = ddl__reload(op, session, oid, &table);
+        if (result == 0)
+            result = ddl__add_foreign(op, session, &table, constraint);
+    }
+    catalog_release(table);
+    return result;
+}
+
 int ddl_create_table(struct op *op, struct session *session, const struct ast_create_table *statement)
 {
     struct table_plan plan = {.statement = statement};
@@ -220,10 +238,9 @@ int ddl_create_table(struct op *op, struct session *session, const struct ast_cr
     for (int i = 0; i < plan.key_count; i++)
         if (name_key(op, session, &plan, i) != 0)
             return OP_FAILED;
-    for (const struct ast_constraint *constraint = statement->constraints; constraint; constraint = constraint->next)
-        if (constraint->kind == AST_FOREIGN_KEY)
-            return op_fail_at(op, constraint->position, "0A000", "FOREIGN KEY is not supported");
-    return plan_checks(op, session, &plan) != 0 ? OP_FAILED : write_table(op, session, &plan);
+    if (plan_checks(op, session, &plan) != 0 || write_table(op, session, &plan) != 0)
+        return OP_FAILED;
+    return add_foreigns(op, session, statement, plan.def.oid);
 }
 
 /* ---- DROP TABLE ----------------------------------------------------------------------------------- */
@@ -257,6 +274,9 @@ static int drop(struct op *op, struct session *session, const struct table_def *
 {
     if (catalog__touch(op, session, table->oid) != 0)
         return OP_FAILED;
+    for (int i = 0; i < table->foreign_count; i++)
+        if (catalog__touch(op, session, table->foreigns[i].parent) != 0)
+            return OP_FAILED;
     for (int i = 0; i < table->index_count; i++) {
         const struct index_def *index = &table->indexes[i];
         if (ddl__delete_rows(op, session, SYSTEM_CLASS, 0, index->oid) != 0 ||
@@ -273,6 +293,27 @@ static int drop(struct op *op, struct session *session, const struct table_def *
     return txn_drop_tree(op, session->txn, table->tree);
 }
 
+/* Foreign keys of tables that stay. */
+static int release(struct op *op, struct session *session, const struct table_def *table, const struct ast_drop *statement)
+{
+    struct ddl_release what = {.cascade = statement->cascade, .name = arena_printf(&op->arena, "table %s", table->name)};
+    Oid *dropped;
+    int count = 0;
+
+    for (const struct ast_name *name = statement->names; name; name = name->next)
+        count++;
+    what.dropped = dropped = op_calloc(op, sizeof *dropped * (size_t)count);
+    what.detail = what.name;
+    if (!dropped || !what.name)
+        return OP_FAILED;
+    for (const struct ast_name *name = statement->names; name; name = name->next) {
+        char kind;
+        if (catalog__find_relation(op, session->database, session->txn, name->name, &dropped[what.dropped_count++], &kind) != 0)
+            return OP_FAILED;
+    }
+    return ddl__release_parent(op, session, table, &what);
+}
+
 int ddl_drop_table(struct op *op, struct session *session, const struct ast_drop *statement)
 {
     for (const struct ast_name *name = statement->names; name; name = name->next) {
@@ -281,7 +322,8 @@ int ddl_drop_table(struct op *op, struct session *session, const struct ast_drop
         do {
             if (ddl__lock_table(op, session, name, TXN_ACCESS_EXCLUSIVE, &table) != 0)
                 return OP_FAILED;
-            int result = table ? drop(op, session, table) : absent(op, session, name, statement->if_exists, &again);
+            int result = table && release(op, session, table, statement) != 0 ? OP_FAILED
+                         : table ? drop(op, session, table) : absent(op, session, name, statement->if_exists, &again);
             catalog_release(table);
             if (result != 0)
                 return OP_FAILED;

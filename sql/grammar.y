@@ -898,6 +898,18 @@ set(A) ::= SET(T) SESSION CHARACTERISTICS AS TRANSACTION modes(M). {
     set->modes = M;
     A = parse__set(p, &T, set, AST_SET_SESSION);
 }
+set(A) ::= SET(T) CONSTRAINTS constraint_names(L) deferral(D). {
+    A = parse__statement(p, STATEMENT_SET_CONSTRAINTS, &T);
+    A->set_constraints = PARSE_NEW(p, ast_set_constraints);
+    A->set_constraints->names = L.first;
+    A->set_constraints->deferred = D;
+}
+%type constraint_names {struct name_list}
+constraint_names(A) ::= ALL. { LIST_INIT(A); }
+constraint_names(A) ::= qualified_names(L). { A = L; }
+%type deferral {bool}
+deferral(A) ::= DEFERRED. { A = true; }
+deferral(A) ::= IMMEDIATE. { A = false; }
 %type set_rest {struct ast_set *}
 set_rest(A) ::= TRANSACTION modes(M). {
     A = parse__set_value(p, NULL, NULL);

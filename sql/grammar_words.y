@@ -49,6 +49,7 @@ unreserved(A) ::= CONTINUE(A).
 unreserved(A) ::= EXPRESSION(A).
 unreserved(A) ::= CONFLICT(A).
 unreserved(A) ::= NOTHING(A).
+unreserved(A) ::= CONSTRAINTS(A).
 
 unreserved_as(A) ::= FILTER(A).  unreserved_as(A) ::= VARYING(A).  unreserved_as(A) ::= WITHOUT(A).
 unreserved_as(A) ::= WORD_UNRESERVED_AS(A).

@@ -46,7 +46,7 @@ static const struct keyword keywords[] = {
     { "committed", WORD_UNRESERVED, true, TK_COMMITTED }, { "compression", WORD_UNRESERVED, true, TK_IDENT },
     { "concurrently", WORD_TYPE_FUNCTION, true, TK_WORD_TYPE }, { "configuration", WORD_UNRESERVED, true, TK_IDENT },
     { "conflict", WORD_UNRESERVED, true, TK_CONFLICT }, { "connection", WORD_UNRESERVED, true, TK_IDENT },
-    { "constraint", WORD_RESERVED, true, TK_CONSTRAINT }, { "constraints", WORD_UNRESERVED, true, TK_IDENT },
+    { "constraint", WORD_RESERVED, true, TK_CONSTRAINT }, { "constraints", WORD_UNRESERVED, true, TK_CONSTRAINTS },
     { "content", WORD_UNRESERVED, true, TK_IDENT }, { "continue", WORD_UNRESERVED, true, TK_CONTINUE },
     { "conversion", WORD_UNRESERVED, true, TK_IDENT }, { "copy", WORD_UNRESERVED, true, TK_COPY },
     { "cost", WORD_UNRESERVED, true, TK_IDENT }, { "create", WORD_RESERVED, false, TK_CREATE },

@@ -21,6 +21,7 @@
  * M1  What the source has handed out stays valid until the next batch is asked for: RETURNING is computed before that.
  * M2  A program's result is valid until it runs again.
  */
+#include "sql/fkey.h"
 #include "sql/modify_int.h"
 
 #include <string.h>
@@ -444,5 +445,5 @@ int modify_next(struct op *op, struct modify *modify, struct batch **batch)
         if (modify->changed.count > 0)
             return compute_returning(op, modify, batch);
     }
-    return 0;
+    return fkey_check(op, modify->session);
 }

@@ -27,7 +27,7 @@ const char *prepared__command(const struct statement *statement)
         [STATEMENT_SELECT] = "SELECT", [STATEMENT_INSERT] = "INSERT", [STATEMENT_UPDATE] = "UPDATE", [STATEMENT_DELETE] = "DELETE",
         [STATEMENT_CREATE_TABLE] = "CREATE TABLE", [STATEMENT_CREATE_INDEX] = "CREATE INDEX", [STATEMENT_DROP_TABLE] = "DROP TABLE",
         [STATEMENT_DROP_INDEX] = "DROP INDEX",
-        [STATEMENT_ALTER_TABLE] = "ALTER TABLE", [STATEMENT_TRUNCATE] = "TRUNCATE TABLE", [STATEMENT_TRANSACTION] = "TRANSACTION", [STATEMENT_SET] = "SET",
+        [STATEMENT_ALTER_TABLE] = "ALTER TABLE", [STATEMENT_TRUNCATE] = "TRUNCATE TABLE", [STATEMENT_TRANSACTION] = "TRANSACTION", [STATEMENT_SET_CONSTRAINTS] = "SET CONSTRAINTS", [STATEMENT_SET] = "SET",
         [STATEMENT_SHOW] = "SHOW", [STATEMENT_RESET] = "RESET", [STATEMENT_COPY] = "COPY", [STATEMENT_EXPLAIN] = "EXPLAIN",
         [STATEMENT_CHECKPOINT] = "CHECKPOINT", [STATEMENT_CHECK_DATABASE] = "CHECK DATABASE", [STATEMENT_ANALYZE] = "ANALYZE",
         [STATEMENT_VACUUM] = "VACUUM", [STATEMENT_BACKUP] = "BACKUP",
@@ -151,7 +151,7 @@ static int settle_columns(struct op *op, struct prepared *prepared)
 
     for (int i = 0; rows && i < query->target_count; i++)
         count += !query->targets[i].hidden;
-    if (prepared->columns_known) {
+    if (prepared->columns_known && prepared->opened) {
         bool same = count == prepared->column_count;
         for (int i = 0, c = 0; same && rows && i < query->target_count; i++)
             if (!query->targets[i].hidden)
@@ -159,8 +159,10 @@ static int settle_columns(struct op *op, struct prepared *prepared)
         return same ? 0 : op_fail(op, "0A000", "cached plan must not change result type");
     }
     prepared->columns = op_arena_alloc(op, &prepared->arena, sizeof *prepared->columns * (size_t)(count + 1));
-    if (!prepared->columns)
+    prepared->row = op_arena_alloc(op, &prepared->arena, sizeof *prepared->row * (size_t)(count + 1));
+    if (!prepared->columns || !prepared->row)
         return OP_FAILED;
+    prepared->column_count = 0;
     for (int i = 0; rows && i < query->target_count; i++) {
         if (query->targets[i].hidden)
             continue;
@@ -410,8 +412,10 @@ int prepared__open(struct op *op, struct prepared *prepared)
     for (;;) {      /* P2 */
         if (lock_tables(op, prepared) != 0 || session__snapshot(op, session) != 0)
             return OP_FAILED;
-        if (catalog_stamp(session) == prepared->stamp && session->plan_stamp == prepared->plan_stamp)
+        if (catalog_stamp(session) == prepared->stamp && session->plan_stamp == prepared->plan_stamp) {
+            prepared->opened = true;
             return 0;
+        }
         if (op_check_cancel(op) != 0 || prepared__bind(op, prepared) != 0)
             return OP_FAILED;
     }

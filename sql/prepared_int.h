@@ -68,6 +68,7 @@ struct prepared {
     uint64_t stamp, plan_stamp;     /* under which it was bound */
 
     bool columns_known;
+    bool opened;                    /* it has run: from then on its columns may not change */
     int column_count;
     struct prepared_column *columns;
 

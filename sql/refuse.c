@@ -103,7 +103,7 @@ static int check_object(struct parse *p, const struct token *verb)
 static int check_second(struct parse *p, const struct token *first)
 {
     static const struct { const char *first, *second, *name; } pairs[] = {
-        { "set", "role", "SET ROLE" }, { "set", "constraints", "SET CONSTRAINTS" }, { "set", "xml", "SET XML OPTION" },
+        { "set", "role", "SET ROLE" }, { "set", "xml", "SET XML OPTION" },
         { "commit", "prepared", "COMMIT PREPARED" }, { "rollback", "prepared", "ROLLBACK PREPARED" },
         { "explain", "create", "EXPLAIN of this statement" }, { "explain", "execute", "EXPLAIN EXECUTE" },
         { "explain", "declare", "EXPLAIN DECLARE" }, { "explain", "refresh", "EXPLAIN REFRESH" },

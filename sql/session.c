@@ -20,6 +20,7 @@
  * B1  While the block is none and no group is open, no transaction is in progress between statements.
  * B2  A statement runs in the order: locks on its tables, snapshot, definitions checked, work.
  */
+#include "sql/fkey.h"
 #include "sql/session_int.h"
 
 #include <stdio.h>
@@ -65,6 +66,7 @@ void session_close(struct session *session)
         txn_rollback(session->txn);
     drop_savepoints(session, 0);
     catalog__end(session);
+    fkey_close(session);
     settings_close(session);
     txn_session_close(session->txn);
     mem_free(session->view.local);
@@ -99,19 +101,26 @@ void session_on_notice(struct session *session, void (*callback)(void *arg, cons
     session->notice_arg = arg;
 }
 
-void session_notice(struct session *session, const char *severity, const char *sqlstate, const char *format, ...)
+void session_notice_detail(struct session *session, const char *severity, const char *sqlstate, const char *message,
+                           const char *detail)
 {
     enum { RANK_NOTICE = 6, RANK_WARNING = 7 };     /* places in client_min_messages' list */
     int rank = strcmp(severity, "WARNING") == 0 ? RANK_WARNING : RANK_NOTICE;
+
+    if (session->on_notice && rank >= session->min_messages)
+        session->on_notice(session->notice_arg,
+                           &(struct notice){.severity = severity, .sqlstate = sqlstate, .message = message, .detail = detail});
+}
+
+void session_notice(struct session *session, const char *severity, const char *sqlstate, const char *format, ...)
+{
     char text[1024];
     va_list args;
 
-    if (!session->on_notice || rank < session->min_messages)
-        return;
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
-    session->on_notice(session->notice_arg, &(struct notice){.severity = severity, .sqlstate = sqlstate, .message = text});
+    session_notice_detail(session, severity, sqlstate, text, NULL);
 }
 
 void session_on_progress(struct session *session, void (*callback)(void *arg, const char *what, uint64_t done, uint64_t all),
@@ -154,6 +163,7 @@ static void forget_transaction(struct session *session)
 {
     drop_savepoints(session, 0);
     catalog__end(session);
+    fkey_end(session);
     session->block = BLOCK_NONE;
     session->snapshot_taken = session->statement_active = false;
     set_defaults(session);
@@ -171,6 +181,10 @@ static void roll_back(struct session *session)
 static int commit(struct op *op, struct session *session)
 {
     prepared__cut(session);
+    if (fkey_check_deferred(op, session) != 0) {
+        roll_back(session);
+        return OP_FAILED;
+    }
     if (txn_in_progress(session->txn) && txn_commit(op, session->txn) != 0) {
         settings_rollback(session, 0);
         forget_transaction(session);
@@ -239,6 +253,7 @@ void session__fail(struct op *op, struct session *session)
         catalog__end(session);
     }
     catalog__forget_local(session);
+    fkey_rollback(session, session->savepoint_count ? session->savepoints[session->savepoint_count - 1].deferred : 0);
     op_end(&undo);
 }
 
@@ -392,6 +407,7 @@ static int make_savepoint(struct op *op, struct session *session, const char *na
     if (!savepoint->name)
         return op_out_of_memory(op);
     txn_mark(session->txn, &savepoint->mark);
+    savepoint->deferred = fkey_position(session);
     savepoint->settings = settings_position(session);
     session->savepoint_count++;
     return 0;
@@ -406,6 +422,7 @@ static int rollback_to(struct op *op, struct session *session, const char *name)
     if (txn_rollback_to(op, session->txn, &session->savepoints[i].mark) != 0)
         return OP_FAILED;
     settings_rollback(session, session->savepoints[i].settings);
+    fkey_rollback(session, session->savepoints[i].deferred);
     drop_savepoints(session, i + 1);
     catalog__rolled_back(session);
     session->block = BLOCK_OPEN;

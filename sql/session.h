@@ -42,6 +42,8 @@ struct notice { const char *severity, *sqlstate, *message, *detail, *hint; };
 void session_on_notice(struct session *session, void (*callback)(void *arg, const struct notice *notice), void *arg);
 void session_notice(struct session *session, const char *severity, const char *sqlstate, const char *format, ...)
     PRINTF_LIKE(4, 5);
+void session_notice_detail(struct session *session, const char *severity, const char *sqlstate, const char *message,
+                           const char *detail);
 
 /* How far a long statement has come: of what (a static or lasting text), how much is done, of how much (0: not known). */
 void session_on_progress(struct session *session, void (*callback)(void *arg, const char *what, uint64_t done, uint64_t all),

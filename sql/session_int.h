@@ -18,6 +18,7 @@ enum block_state {
 struct savepoint {
     char *name;
     struct txn_mark mark;
+    int deferred;       /* checks that waited for the end of the transaction then */
     int settings;       /* settings_position */
 };
 
@@ -43,6 +44,8 @@ struct session {
 
     Oid *noted;                     /* tables that the catalog was asked for since noted_count was set to 0 */
     int noted_count, noted_capacity;
+
+    struct fkey_queue *fkeys;       /* checks of foreign keys that are due; NULL until there is one */
 
     struct prepared *streaming;     /* the statement whose rows are being handed out */
     struct prepared *first;         /* all prepared statements */

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "sql/fkey.h"
 #include "sql/prepared_int.h"
 
 /* ---- what they hand out --------------------------------------------------------------------------- */
@@ -243,6 +244,7 @@ int utility_run(struct op *op, struct prepared *prepared)
     case STATEMENT_ALTER_TABLE: case STATEMENT_RENAME: case STATEMENT_TRUNCATE:
         return define(op, prepared);
     case STATEMENT_TRANSACTION: return transaction(op, prepared);
+    case STATEMENT_SET_CONSTRAINTS: return fkey_set(op, session, statement->set_constraints);
     case STATEMENT_SET: return session__set(op, session, statement->set);
     case STATEMENT_SHOW: return show(op, prepared);
     case STATEMENT_RESET: return reset(op, session, statement->show);
