@@ -58,7 +58,8 @@ enum isolde_type {
 
 /* Opens the file, creating it if absent; ":memory:" is a private database in memory.  options: NULL or "name=value ..." of
  * synchronous (full|normal|off), cache_size, max_wal_size (with kB, MB, GB), page_size (at creation: 4096 to 65536), create (on|off),
- * read_only (on|off: nothing is written to disk; what restart must repair after a crash is repaired in memory).
+ * read_only (on|off: nothing is written to disk; what restart must repair after a crash is repaired in memory), archive_directory
+ * (the log is copied there), archive_timeout (with ms, s, min; 60s) and archive_limit (16 times max_wal_size).
  * A process that opens a file twice gets the same database.  *err (NULL pointer allowed) gets a report that
  * isolde_error_free frees. */
 ISOLDE_API int isolde_open(const char *path, const char *options, isolde_db **db, isolde_err **err);
@@ -190,6 +191,16 @@ ISOLDE_API uint64_t isolde_backup_lsn(const isolde_backup *backup);
 ISOLDE_API const isolde_err *isolde_backup_error(isolde_backup *backup);
 /* Frees the handle.  ISOLDE_ERROR when the backup was not done: then nothing is left of it.  NULL is fine. */
 ISOLDE_API int isolde_backup_finish(isolde_backup *backup);
+
+/* Makes a new database at `path` from a backup and an archive (archive_directory of an open database; NULL: the backup alone), as of a
+ * moment: until is NULL (all that is archived), an LSN ("0/1A2B3C": up to and with the record there), or a time ("2026-11-20
+ * 14:30:00.25+02": all that was committed by then; UTC without a zone).  22023 when it lies before the end of the backup or behind that of
+ * the archive.  The backup is only read.  *lsn (may be NULL): the database has exactly the commits whose LSN is lower.  The database is complete
+ * and durable on return; until then it is called PATH-part. */
+ISOLDE_API int isolde_recover(const char *backup, const char *archive, const char *until, const char *path, int overwrite, uint64_t *lsn,
+                              isolde_err **err);
+/* Copies all that is durable to the archive now, without waiting for archive_timeout.  58030, 53100, ...: it could not be copied. */
+ISOLDE_API int isolde_archive(isolde_db *db, isolde_err **err);
 
 /* ---- errors ---- */
 

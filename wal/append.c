@@ -261,6 +261,8 @@ void wal_set_redo(struct wal *wal, Lsn redo)
 
 int wal_reserve(struct op *op, struct wal *wal, uint64_t bytes)
 {
+    if (wal__archive_check(op, wal))
+        return OP_FAILED;
     if (wal->hurry && is_ahead(wal))
         await_checkpoint(wal);
     return wal__reserve(op, wal, bytes, wal__slack(wal));

@@ -55,6 +55,66 @@ static uint64_t slot_offset(const struct wal_composer *composer, uint64_t slot)
     return WAL__BLOCK + slot * composer->segment_size;
 }
 
+int wal_compose_resume(struct op *op, struct vfs *vfs, const char *path, struct wal_composer **out)
+{
+    struct wal__file_head head = {0};
+    struct wal__segment_head last = {0};
+    uint64_t size;
+    size_t got, got_last;
+    struct wal_composer *composer = mem_calloc(1, sizeof(*composer));
+    *out = NULL;
+    if (!composer)
+        return op_out_of_memory(op);
+    int result = os_open(op, vfs, path, 0, &composer->file);
+    if (result == OP_OK)
+        result = os_read(op, composer->file, 0, &head, sizeof(head), &got);
+    if (result == OP_OK)
+        result = os_size(op, composer->file, &size);
+    if (result == OP_OK && (got < sizeof(head) || head.segment_size < WAL__SEGMENT_MIN || size < WAL__BLOCK + head.segment_size))
+        result = op_fail(op, "XX001", "\"%s\" is no log, or an empty one", path);
+    if (result == OP_OK) {
+        composer->log_id = head.log_id;
+        composer->segment_size = head.segment_size;
+        composer->slots = (size - WAL__BLOCK) / head.segment_size;
+        result = os_read(op, composer->file, slot_offset(composer, composer->slots - 1), &last, sizeof(last), &got_last);
+    }
+    if (result) {
+        wal_compose_abandon(composer);
+        return OP_FAILED;
+    }
+    composer->number = last.number;
+    composer->epoch = last.epoch;
+    *out = composer;
+    return OP_OK;
+}
+
+/* Zeros from the cut on: what lies behind it in its segment, and the heads of the segments that follow. */
+int wal_compose_cut(struct op *op, struct wal_composer *composer, Lsn cut)
+{
+    static const uint8_t zeros[WAL__BLOCK];
+    uint64_t payload = composer->segment_size - WAL__BLOCK;
+    for (uint64_t slot = 0; slot < composer->slots; slot++) {
+        struct wal__segment_head head;
+        size_t got;
+        if (os_read(op, composer->file, slot_offset(composer, slot), &head, sizeof(head), &got))
+            return OP_FAILED;
+        Lsn begin = head.number * payload, from = begin;
+        if (begin + payload <= cut)
+            continue;
+        if (begin >= cut && os_write(op, composer->file, slot_offset(composer, slot), zeros, WAL__BLOCK))
+            return OP_FAILED;
+        if (cut > begin)
+            from = cut;
+        while (from < begin + payload) {
+            size_t len = begin + payload - from < WAL__BLOCK ? begin + payload - from : WAL__BLOCK;
+            if (os_write(op, composer->file, slot_offset(composer, slot) + WAL__BLOCK + (from - begin), zeros, len))
+                return OP_FAILED;
+            from += len;
+        }
+    }
+    return OP_OK;
+}
+
 static int begin_slot(struct op *op, struct wal_composer *composer, const struct wal_piece *piece)
 {
     uint8_t block[WAL__BLOCK] __attribute__((aligned(8))) = {0};

@@ -376,6 +376,8 @@ static void background(void *arg)
 
 int wal_start_background(struct op *op, struct wal *wal)
 {
+    if (wal__archive_start(op, wal))
+        return OP_FAILED;
     return os_thread_start(op, background, wal, "isolde-wal", &wal->thread);
 }
 
@@ -403,6 +405,7 @@ void wal_abandon(struct wal *wal)
 {
     if (!wal)
         return;
+    wal__archive_close(wal);
     stop_background(wal);
     os_close(wal->file);
     os_mutex_destroy(&wal->carry_latch);

@@ -27,6 +27,10 @@ static int check_options(struct op *op, struct wal_options *options)
         options->buffer_size = 4u << 20;
     if (options->flush_delay_us == 0)
         options->flush_delay_us = 10000;
+    if (options->archive_timeout_us == 0)
+        options->archive_timeout_us = UINT64_C(60) * 1000 * 1000;
+    if (options->archive_limit == 0)
+        options->archive_limit = 16 * options->max_wal_size;
     uint32_t segment = options->segment_size, buffer = options->buffer_size;
     if ((segment & (segment - 1)) || segment < WAL__SEGMENT_MIN || segment > WAL__SEGMENT_MAX)
         return op_fail(op, "22023", "log segment size %u is not a power of two between %d and %d", segment,
@@ -151,7 +155,7 @@ int wal_create(struct op *op, struct vfs *vfs, const char *path, const struct wa
     for (size_t i = 0; i < FIRST_SLOTS; i++)
         if (wal__write_zeros(op, wal, wal__slot_offset(wal, i)) || wal__add_slot(op, wal, &(struct wal__slot){0}))
             goto failed;
-    if (wal__begin_epoch(op, wal, 1, highest / wal->payload + 1, 0))
+    if (wal__begin_epoch(op, wal, 1, highest / wal->payload + 1, highest) || wal__archive_open(op, wal, wal_end(wal)))
         goto failed;
     *out = wal;
     return OP_OK;

@@ -261,7 +261,7 @@ static int check_end(struct op *op, struct pass *pass, struct wal__reader *reade
 /* Every slot is free that holds nothing from `oldest` to `end` of the epochs that were read. */
 static void free_stale_slots(struct wal *wal, Lsn oldest, Lsn end, uint64_t epoch)
 {
-    uint64_t first = oldest / wal->payload, last = end / wal->payload;
+    uint64_t first = wal__first_held(wal, oldest / wal->payload), last = end / wal->payload;
     wal->free_count = 0;
     for (size_t i = 0; i < wal->slot_count; i++) {
         struct wal__slot *slot = &wal->slots[i];
@@ -326,7 +326,8 @@ int wal_restart(struct op *op, struct wal *wal, const struct wal_start *start, c
         run_pass(op, &pass, &reader) || check_end(op, &pass, &reader, &cut) || collect_losers(op, &pass, arena))
         goto out;
     pass.state.redo = start->redo;
-    if (go_on(op, wal, wal_oldest_needed(&pass.state), reader.pos, reader.epoch))
+    if (wal__archive_open(op, wal, wal_oldest_needed(&pass.state)) ||
+        go_on(op, wal, wal_oldest_needed(&pass.state), reader.pos, reader.epoch))
         goto out;
     *restart = (struct wal_restart){.state = pass.state, .end = wal_end(wal), .records_redone = pass.redone,
                                     .bytes_cut = cut, .cut_at = reader.pos, .damaged = pass.damaged};

@@ -108,6 +108,7 @@ int wal__open_segment(struct op *op, struct wal *wal, uint64_t number)
     while (!take_slot(wal, number, &index, &slot))
         if (wal__grow(op, wal))
             return OP_FAILED;
+    wal__archive_wake(wal);     /* the one before is full */
     return write_head(op, wal, index, &slot);
 }
 
@@ -212,6 +213,8 @@ static void cut_file(struct wal *wal)
 void wal_release(struct wal *wal, Lsn oldest)
 {
     os_mutex_lock(&wal->segments_latch);
+    if (oldest > atomic_load(&wal->released))
+        atomic_store(&wal->released, oldest);
     uint64_t first_needed = wal__first_held(wal, oldest / wal->payload);
     for (size_t i = 0; i < wal->slot_count; i++) {
         struct wal__slot *slot = &wal->slots[i];

@@ -67,6 +67,11 @@ uint64_t wal__first_held(struct wal *wal, uint64_t first_needed)
     return first_needed;
 }
 
+uint64_t wal_segment_payload(uint32_t segment_size)
+{
+    return segment_size - WAL__BLOCK;
+}
+
 /* ---- reading -------------------------------------------------------------------------------------- */
 
 static const struct wal__slot *slot_of(const struct wal *wal, uint64_t number)

@@ -73,6 +73,9 @@ struct wal_options {
     uint32_t segment_size;      /* of a new log: bytes, power of two; default a sixteenth of max_wal_size, 4 MiB at most */
     uint32_t buffer_size;       /* bytes of log buffer, power of two; default 4 MiB */
     uint64_t flush_delay_us;    /* wal_flush_delay: a background flush comes at least this often; default 10 ms */
+    const char *archive_directory;  /* copied; NULL: the log is not archived */
+    uint64_t archive_timeout_us;    /* what is durable is in the archive after this time; default 60 s */
+    uint64_t archive_limit;     /* bytes that may wait for the archive before writers fail; 0: 16 times max_wal_size */
 };
 
 /* ---- append --------------------------------------------------------------------------------------- */

@@ -9,6 +9,7 @@
 #include "wal/format.h"
 #include "wal/wal.h"
 #include "wal/wal_open.h"
+#include "wal/wal_archive.h"
 #include "wal/wal_stream.h"
 
 enum {
@@ -75,6 +76,8 @@ struct wal {
     uint64_t newest;            /* highest segment number in use */
     uint64_t epoch_start, previous_end;         /* for the heads of new segments */
     struct wal_hold *holds;     /* who still has to read the log: stream.c */
+    _Atomic Lsn released;       /* restart no longer needs what lies below */
+    struct wal__archive *archive;       /* NULL: none.  Constant after opening */
     _Atomic uint64_t capacity;  /* LSN up to which there is prepared space; stored under segments_latch */
     _Atomic uint64_t reserved;  /* bytes of those who append just now */
     _Atomic uint64_t promised;  /* bytes kept for undo */
@@ -140,6 +143,15 @@ void wal__fill_segment_head(uint8_t *block, uint64_t log_id, const struct wal__s
 /* carry.c */
 /* Fills the fields of `record` with those of the record of which it is a copy; *older is the copy before it. */
 int wal__uncarry(struct op *op, TxnId txn, struct wal_record *record, Lsn *older) MUST_CHECK;
+
+/* archive.c */
+/* Before there are threads: the archiver takes up where its files end, and holds the log from there, at the latest from `oldest`. */
+int wal__archive_open(struct op *op, struct wal *wal, Lsn oldest) MUST_CHECK;
+int wal__archive_start(struct op *op, struct wal *wal) MUST_CHECK;
+void wal__archive_wake(struct wal *wal);        /* a segment is full */
+void wal__archive_close(struct wal *wal);
+/* 53400 when too much waits for the archive. */
+int wal__archive_check(struct op *op, struct wal *wal) MUST_CHECK;
 
 /* open.c */
 /* Appends go on in segment `number`, which begins the epoch; its head is synced. */

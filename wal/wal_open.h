@@ -15,6 +15,7 @@
 struct wal_identity {
     uint8_t database_id[16];
     uint64_t log_id;            /* a log never outlives a clean close, so each has a new id */
+    uint64_t timeline_id;       /* of the database's history; names files of the archive */
 };
 
 /* Makes a new log file (replacing a left-over one) whose first LSN lies beyond `highest`, and syncs it. */

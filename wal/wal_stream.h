@@ -49,6 +49,9 @@ int wal_stream_next(struct op *op, struct wal *wal, Lsn from, struct wal_piece *
 /* Bytes [from, from + len) of the piece, which must be held. */
 int wal_stream_read(struct op *op, struct wal *wal, const struct wal_piece *piece, Lsn from, void *to, size_t len) MUST_CHECK;
 
+/* Bytes of the stream that a segment of this size on disk holds: segment N begins at LSN N times this. */
+uint64_t wal_segment_payload(uint32_t segment_size);
+
 /* ---- making a log file ---------------------------------------------------------------------------- */
 
 struct wal_composer;
@@ -59,9 +62,34 @@ int wal_compose(struct op *op, struct vfs *vfs, const char *path, const struct w
 /* Puts bytes [from, from + len) of the piece in their place.  Pieces come in the order of the stream. */
 int wal_compose_put(struct op *op, struct wal_composer *composer, const struct wal_piece *piece, Lsn from, const void *bytes,
                     size_t len) MUST_CHECK;
+/* Goes on with a file that was composed before. */
+int wal_compose_resume(struct op *op, struct vfs *vfs, const char *path, struct wal_composer **composer) MUST_CHECK;
+/* Nothing of the log from `cut` on remains. */
+int wal_compose_cut(struct op *op, struct wal_composer *composer, Lsn cut) MUST_CHECK;
 /* Ends the file, synced; frees the composer whatever happens. */
 int wal_compose_end(struct op *op, struct wal_composer *composer) MUST_CHECK;
 /* Frees the composer and leaves the file as it is.  NULL is fine. */
 void wal_compose_abandon(struct wal_composer *composer);
+
+/* ---- looking for a moment -------------------------------------------------------------------------- */
+
+/* Where recovery is to stop.  Neither: at the end. */
+struct wal_target {
+    bool by_lsn, by_time;
+    Lsn lsn;                    /* the last record that counts begins here, or before */
+    int64_t time_us;            /* the last commit that counts is of this moment, or before */
+};
+
+struct wal_moment {
+    bool reached;               /* something lies behind the target */
+    Lsn cut;                    /* the first byte that does not count: a record's beginning, or the end of the log */
+    Lsn last;                   /* the last record before the cut */
+    uint64_t commits;           /* before the cut, from where the search began */
+    int64_t last_commit_us;     /* of the last of them; 0: none */
+};
+
+/* Reads the records of a log file that nobody has open, from `from` (a record's LSN) on.  The file's owner is overwritten. */
+int wal_find_moment(struct op *op, struct vfs *vfs, const char *path, const struct wal_identity *identity, Lsn from,
+                    const struct wal_target *target, struct wal_moment *moment) MUST_CHECK;
 
 #endif

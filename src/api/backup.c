@@ -6,9 +6,14 @@
  */
 #include <string.h>
 
+#include "sql/datetime.h"
 #include "src/api/api_int.h"
 #include "src/backup/backup.h"
+#include "src/base/lsn.h"
 #include "src/base/mem.h"
+#include "wal/wal_archive.h"
+
+#define EPOCH_2000_US INT64_C(946684800000000)  /* of the engine's timestamps, since 1970 */
 
 struct isolde_backup {
     _Atomic uint32_t magic;
@@ -125,4 +130,75 @@ int isolde_backup_finish(isolde_backup *backup)
     api_bury(&db->closed, backup, &backup->magic);
     os_mutex_unlock(&db->latch);
     return done ? ISOLDE_OK : ISOLDE_ERROR;
+}
+
+/* ---- recovery ------------------------------------------------------------------------------------- */
+
+static int read_target(struct op *op, const char *until, struct wal_target *target)
+{
+    int64_t time;
+
+    *target = (struct wal_target){0};
+    if (!until)
+        return 0;
+    if (lsn_parse(until, &target->lsn)) {
+        target->by_lsn = true;
+        return 0;
+    }
+    if (timestamp_parse(op, (struct bytes){(const uint8_t *)until, strlen(until)}, true, -1, &time) != 0 || time == TIMESTAMP_INFINITY ||
+        time == TIMESTAMP_MINUS_INFINITY) {
+        op_clear_error(op);
+        op_fail(op, "22023", "\"%s\" is neither an LSN nor a time", until);
+        op_hint(op, "An LSN looks like 0/1A2B3C, a time like 2026-11-20 14:30:00.");
+        return OP_FAILED;
+    }
+    target->by_time = true;
+    target->time_us = time + EPOCH_2000_US;
+    return 0;
+}
+
+int isolde_recover(const char *backup, const char *archive, const char *until, const char *path, int overwrite, uint64_t *lsn,
+                   isolde_err **err)
+{
+    struct recover_options options = {.vfs = os_unix_vfs(), .backup = backup, .archive = archive, .path = path,
+                                      .overwrite = overwrite != 0};
+    struct recover_result recovered = {0};
+    struct op op;
+    int result = ISOLDE_OK;
+
+    if (err)
+        *err = NULL;
+    op_init(&op);
+    if (!backup || !path || path[0] == '\0') {
+        op_fail(&op, "22023", "isolde_recover needs a backup and the path of the new database");
+        result = ISOLDE_MISUSE;
+    } else if (read_target(&op, until, &options.target) != 0 || backup_recover(&op, &options, &recovered) != 0) {
+        result = ISOLDE_ERROR;
+    }
+    if (lsn)
+        *lsn = recovered.end;
+    if (result != ISOLDE_OK)
+        api_export_error(&op, err);
+    op_end(&op);
+    return result;
+}
+
+int isolde_archive(isolde_db *db, isolde_err **err)
+{
+    struct op op;
+    int result = ISOLDE_OK;
+
+    if (err)
+        *err = NULL;
+    op_init(&op);
+    if (!api_is_db(db)) {
+        op_fail(&op, "08003", "isolde_archive needs an open database");
+        result = ISOLDE_MISUSE;
+    } else if (wal_archive_rest(&op, store_wal(db->store), false) != 0) {
+        result = ISOLDE_ERROR;
+    }
+    if (result != ISOLDE_OK)
+        api_export_error(&op, err);
+    op_end(&op);
+    return result;
 }

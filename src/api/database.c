@@ -69,6 +69,24 @@ static int parse_flag(struct op *op, const char *name, const char *value, bool *
     return 0;
 }
 
+/* "30s" in microseconds; seconds without a unit. */
+static int parse_time(struct op *op, const char *name, const char *value, uint64_t *microseconds)
+{
+    static const struct { const char *unit; uint64_t factor; } units[] = {
+        {"", 1000000}, {"ms", 1000}, {"s", 1000000}, {"min", 60 * 1000000}, {"h", UINT64_C(3600) * 1000000},
+    };
+    char *end;
+    unsigned long long number = strtoull(value, &end, 10);
+
+    if (end != value && value[0] != '-' && number > 0 && number <= UINT32_MAX)
+        for (size_t i = 0; i < COUNT_OF(units); i++)
+            if (strcasecmp(end, units[i].unit) == 0) {
+                *microseconds = number * units[i].factor;
+                return 0;
+            }
+    return op_fail(op, "22023", "invalid value for option \"%s\": \"%s\"", name, value);
+}
+
 static int parse_option(struct op *op, const char *name, const char *value, struct open_options *options)
 {
     uint64_t page_size;
@@ -88,6 +106,14 @@ static int parse_option(struct op *op, const char *name, const char *value, stru
         return parse_size(op, name, value, &options->store.cache_size);
     if (strcmp(name, "max_wal_size") == 0)
         return parse_size(op, name, value, &options->store.wal.max_wal_size);
+    if (strcmp(name, "archive_directory") == 0) {
+        options->store.wal.archive_directory = value;
+        return 0;
+    }
+    if (strcmp(name, "archive_limit") == 0)
+        return parse_size(op, name, value, &options->store.wal.archive_limit);
+    if (strcmp(name, "archive_timeout") == 0)
+        return parse_time(op, name, value, &options->store.wal.archive_timeout_us);
     if (strcmp(name, "page_size") == 0) {
         if (parse_size(op, name, value, &page_size) != 0)
             return OP_FAILED;
@@ -101,7 +127,8 @@ static int parse_option(struct op *op, const char *name, const char *value, stru
     if (strcmp(name, "read_only") == 0)
         return parse_flag(op, name, value, &options->store.read_only);
     op_fail(op, "22023", "unrecognized option \"%s\"", name);
-    op_hint(op, "Options are synchronous, cache_size, max_wal_size, page_size, create and read_only.");
+    op_hint(op, "Options are synchronous, cache_size, max_wal_size, archive_directory, archive_timeout, archive_limit, page_size, "
+            "create and read_only.");
     return OP_FAILED;
 }
 
@@ -230,6 +257,10 @@ static int open_locked(struct op *op, const char *path, const struct open_option
 
     if (strcmp(path, ":memory:") == 0 && options->store.read_only)
         return op_fail(op, "22023", "a database in memory cannot be opened for reading only");
+    if (strcmp(path, ":memory:") == 0 && options->store.wal.archive_directory)
+        return op_fail(op, "0A000", "the log of a database in memory cannot be archived");
+    if (options->store.read_only && options->store.wal.archive_directory)
+        return op_fail(op, "22023", "a database that is opened for reading only has no log to be archived");
     if (strcmp(path, ":memory:") == 0)
         return make(op, NULL, path, options, out);
     if (identify(op, path, &exists, &device, &inode) != 0)

@@ -4,7 +4,7 @@
  *      begin     a checkpoint; from its redo point on the log is held
  *      step      some pages, as the file has them at that moment; then the log as far as it is durable
  *      ...
- *      last      the log up to its end at this moment; replay; OUT-part becomes OUT
+ *      last      the log up to its end at this moment; replay; the tail (tail.c); OUT-part becomes OUT
  *
  * The pages are of different moments.  That is no harm, for it is what a crash leaves too: each page has all that was logged before
  * the redo point, and perhaps more; replaying the log from there to `end` brings every page to that moment (complete.c).
@@ -25,7 +25,7 @@
 struct backup {
     struct store *store;
     struct vfs *vfs;
-    char *path, *part, *part_wal;
+    char *path, *part, *part_wal, *part_log, *part_new;
     bool overwrite;
     struct os_file *file;
     struct buf_backup source;
@@ -33,7 +33,7 @@ struct backup {
     struct wal_composer *log;
     Lsn log_at;                 /* the log is copied up to here */
     PageNo next, total;
-    uint32_t page_size;
+    uint32_t page_size, segment_size;
     uint8_t *buffer;
     bool done;
     struct op failure;          /* of the first step that failed */
@@ -51,7 +51,8 @@ static int begin_files(struct op *op, struct backup *backup)
     if (backup__write_header(op, backup->file, identity, &backup->source.slot) || os_sync(op, backup->file) ||
         wal_stream_next(op, store_wal(backup->store), backup->log_at, &piece))
         return OP_FAILED;
-    return wal_compose(op, backup->vfs, backup->part_wal, &log, piece.segment_size, &backup->log);
+    backup->segment_size = piece.segment_size;
+    return wal_compose(op, backup->vfs, backup->part_log, &log, piece.segment_size, &backup->log);
 }
 
 static int begin(struct op *op, struct backup *backup, const struct backup_options *options)
@@ -59,8 +60,10 @@ static int begin(struct op *op, struct backup *backup, const struct backup_optio
     backup->path = backup__path(op, options->path, "");
     backup->part = backup__path(op, options->path, "-part");
     backup->part_wal = backup__path(op, options->path, "-part-wal");
+    backup->part_log = backup__path(op, options->path, "-part-log");
+    backup->part_new = backup__path(op, options->path, "-part-new");
     backup->buffer = op_heap_alloc(op, BACKUP__BUFFER_BYTES);
-    if (!backup->path || !backup->part || !backup->part_wal || !backup->buffer)
+    if (!backup->path || !backup->part || !backup->part_wal || !backup->part_log || !backup->part_new || !backup->buffer)
         return OP_FAILED;
     if (backup__check_place(op, backup->vfs, backup->path, backup->overwrite) ||
         backup__open_part(op, backup->vfs, backup->part, &backup->file) ||
@@ -165,8 +168,37 @@ static int end_log(struct op *op, struct backup *backup)
     return wal_compose_end(op, log);
 }
 
+/* Replays the log beside the copy, keeps what that would change in the tail, and then changes it. */
+static int complete_beside(struct op *op, struct backup *backup, struct vfs *shadow)
+{
+    struct header_identity *identity = &backup->source.identity;
+    struct backup__tail tail = {.page_size = backup->page_size, .timeline_id = identity->timeline_id, .end = backup->end,
+                                .end_us = os_wall_us(), .slot = backup->source.slot, .oldest = backup->source.oldest,
+                                .segment_size = backup->segment_size};
+    struct os_file *after = NULL;
+    struct header_identity seen;
+    struct header_slot slot;
+    memcpy(tail.database_id, identity->database_id, sizeof(tail.database_id));
+    tail.slot.highest_lsn = backup->end;
+    if (backup__copy_file(op, backup->vfs, backup->part_log, backup->part_wal) || backup__replay(op, shadow, backup->part) ||
+        os_open(op, shadow, backup->part, 0, &after))
+        return OP_FAILED;
+    int result = buf_header_read(op, after, &seen, &slot);
+    if (result == OP_OK)
+        result = backup__tail_write(op, backup->vfs, shadow, backup->part_log, backup->file, slot.page_count, &tail);
+    for (PageNo page_no = 0; result == OP_OK && page_no < slot.page_count; page_no++) {
+        uint32_t crc;
+        uint64_t at = page_no * backup->page_size;
+        if (os_shadow_changed(shadow, at, backup->page_size))
+            result = backup__copy_bytes(op, after, at, backup->file, at, backup->page_size, &crc);
+    }
+    os_close(after);
+    return result;
+}
+
 static int complete(struct op *op, struct backup *backup)
 {
+    struct vfs *shadow;
     buf_backup_end_pages(store_buf(backup->store), &backup->source);
     if (end_log(op, backup))
         return OP_FAILED;
@@ -174,11 +206,21 @@ static int complete(struct op *op, struct backup *backup)
     backup->holding = false;
     struct header_slot slot = backup->source.slot;
     slot.highest_lsn = backup->end;
-    if (backup__write_header(op, backup->file, &backup->source.identity, &slot) || os_sync(op, backup->file))
+    if (os_truncate(op, backup->file, slot.page_count * backup->page_size) ||
+        backup__write_header(op, backup->file, &backup->source.identity, &slot) || os_sync(op, backup->file))
+        return OP_FAILED;
+    os_close(backup->file);         /* its lock: the store opens the file, and keeps others away meanwhile */
+    backup->file = NULL;
+    if (os_open(op, backup->vfs, backup->part, 0, &backup->file) ||
+        os_shadow_new(op, backup->vfs, backup->part, backup->vfs, backup->part_new, &shadow))
+        return OP_FAILED;
+    int result = complete_beside(op, backup, shadow);
+    os_vfs_destroy(shadow);
+    if (result || os_sync(op, backup->file))
         return OP_FAILED;
     os_close(backup->file);
     backup->file = NULL;
-    if (backup__replay(op, backup->vfs, backup->part) ||
+    if (os_remove(op, backup->vfs, backup->part_log) ||
         backup__publish(op, backup->vfs, backup->part, backup->path, backup->overwrite, HEADER_COPY))
         return OP_FAILED;
     backup->done = true;
@@ -227,6 +269,8 @@ void backup_end(struct backup *backup)
         backup__remove_part(backup->vfs, backup->part);
     op_end(&backup->failure);
     mem_free(backup->buffer);
+    mem_free(backup->part_new);
+    mem_free(backup->part_log);
     mem_free(backup->part_wal);
     mem_free(backup->part);
     mem_free(backup->path);

@@ -10,6 +10,7 @@
 #define ISOLDE_BACKUP_BACKUP_H
 
 #include "btree/store.h"
+#include "wal/wal_stream.h"
 
 struct backup;
 
@@ -30,5 +31,26 @@ void backup_progress(const struct backup *backup, uint64_t *remaining, uint64_t 
 Lsn backup_end_lsn(const struct backup *backup);
 /* Frees it; if it was not done, nothing is left of the copy.  NULL is fine. */
 void backup_end(struct backup *backup);
+
+/* ---- recovery ------------------------------------------------------------------------------------- */
+
+struct recover_options {
+    struct vfs *vfs;
+    const char *backup;         /* a finished backup; it is not changed */
+    const char *archive;        /* directory; NULL: only what the backup has itself */
+    struct wal_target target;   /* none: everything that is there */
+    const char *path;           /* of the new database */
+    bool overwrite;
+};
+
+struct recover_result {
+    Lsn end;                    /* the database has all that was committed below */
+    uint64_t commits;           /* replayed */
+    int64_t last_commit_us;     /* of the newest of them, since 1970; 0: none */
+};
+
+/* Makes a database as of the target, with a new timeline.  22023 when that lies before the end of the backup or behind the end of the
+ * archive, 55000 when the file is no backup to start from, XX001 for damage. */
+int backup_recover(struct op *op, const struct recover_options *options, struct recover_result *result) MUST_CHECK;
 
 #endif

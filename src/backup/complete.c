@@ -87,7 +87,7 @@ int backup__open_part(struct op *op, struct vfs *vfs, const char *part, struct o
 
 void backup__remove_part(struct vfs *vfs, const char *part)
 {
-    static const char *const suffixes[] = {"-wal", "-dw", ""};
+    static const char *const suffixes[] = {"-wal", "-dw", "-log", "-new", ""};
     struct op op;
     op_init(&op);
     for (size_t i = 0; i < COUNT_OF(suffixes); i++) {

@@ -36,6 +36,7 @@ enum rank {
     RANK_BUF_MAP,           /* page state arrays, frame free list */
     RANK_BUF_WRITE,         /* dirty list, double-write batch */
     RANK_WAL_CARRY,         /* whether a transaction's undo records are read or carried forward just now */
+    RANK_WAL_ARCHIVE,       /* one thread at a time copies the log away */
     RANK_WAL_FLUSH,         /* who leads the flush */
     RANK_WAL_BUFFER,        /* positions of the log buffer */
     RANK_WAL_SEGMENTS,

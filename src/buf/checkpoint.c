@@ -23,6 +23,7 @@
 #include "src/base/mem.h"
 #include "src/base/planted.h"
 #include "src/buf/buf_int.h"
+#include "wal/wal_archive.h"
 
 int buf__sync(struct op *op, struct buf *buf, struct os_file *file)
 {
@@ -196,7 +197,8 @@ static int close_clean(struct op *op, struct buf *buf, const struct buf_checkpoi
     if (page_count < buf->file_pages && os_truncate(op, buf->file, page_count * buf->page_size))
         return OP_FAILED;
     buf->truncate_lsn = 0;
-    if (buf__sync(op, buf, buf->file) || write_slot(op, buf, &state, 0, HEADER_CLEAN))
+    /* The archive first: once the slot says "clean", the next open replaces the log. */
+    if (buf__sync(op, buf, buf->file) || wal_archive_rest(op, buf->wal, true) || write_slot(op, buf, &state, 0, HEADER_CLEAN))
         return OP_FAILED;
     if (os_remove(op, buf->vfs, buf->wal_path) || os_remove(op, buf->vfs, buf->dw_path))
         return OP_FAILED;

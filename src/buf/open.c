@@ -143,6 +143,7 @@ static void identify(const struct buf *buf, struct wal_identity *identity)
 {
     memcpy(identity->database_id, buf->identity.database_id, sizeof(identity->database_id));
     identity->log_id = buf->slot.log_id;
+    identity->timeline_id = buf->identity.timeline_id;
 }
 
 /* A clean file gets a new log. */

@@ -619,6 +619,22 @@ static int fault_rename(struct op *op, struct vfs *base, const char *from, const
     return error ? os__fail(op, error, "rename", from) : OP_OK;
 }
 
+static int fault_list(struct op *op, struct vfs *base, const char *directory,
+                      int (*visit)(void *arg, struct op *op, const char *name), void *arg)
+{
+    struct fault_vfs *vfs = fault_vfs(base);
+    size_t len = strlen(directory);
+    int error, result = OP_OK;
+
+    if (begin(op, vfs, NULL, FAULT_CALL_COUNT, directory, &error))
+        return OP_FAILED;
+    for (struct fault_data *data = vfs->files; data && result == OP_OK; data = data->next)
+        if (strncmp(data->path, directory, len) == 0 && data->path[len] == '/' && !strchr(data->path + len + 1, '/'))
+            result = visit(arg, op, data->path + len + 1);
+    os_mutex_unlock(&vfs->mutex);
+    return result;
+}
+
 static void fault_destroy(struct vfs *base)
 {
     struct fault_vfs *vfs = fault_vfs(base);
@@ -634,6 +650,7 @@ static const struct vfs_methods fault_methods = {
     .exists = fault_exists,
     .remove = fault_remove,
     .rename = fault_rename,
+    .list = fault_list,
     .destroy = fault_destroy,
 };
 

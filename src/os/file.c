@@ -75,6 +75,11 @@ int os_rename(struct op *op, struct vfs *vfs, const char *from, const char *to)
     return vfs->methods->rename(op, vfs, from, to);
 }
 
+int os_list(struct op *op, struct vfs *vfs, const char *directory, int (*visit)(void *arg, struct op *op, const char *name), void *arg)
+{
+    return vfs->methods->list(op, vfs, directory, visit, arg);
+}
+
 int os_read(struct op *op, struct os_file *file, uint64_t offset, void *buffer, size_t len, size_t *got)
 {
     *got = 0;

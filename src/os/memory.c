@@ -376,6 +376,22 @@ static int memory_rename(struct op *op, struct vfs *base, const char *from, cons
     return result;
 }
 
+/* A name with the directory before it lies in the directory.  The visitor must not use the disk. */
+static int memory_list(struct op *op, struct vfs *base, const char *directory,
+                       int (*visit)(void *arg, struct op *op, const char *name), void *arg)
+{
+    struct memory_vfs *vfs = memory_vfs(base);
+    size_t len = strlen(directory);
+    int result = OP_OK;
+
+    os_mutex_lock(&vfs->mutex);
+    for (struct memory_data *data = vfs->files; data && result == OP_OK; data = data->next)
+        if (strncmp(data->path, directory, len) == 0 && data->path[len] == '/' && !strchr(data->path + len + 1, '/'))
+            result = visit(arg, op, data->path + len + 1);
+    os_mutex_unlock(&vfs->mutex);
+    return result;
+}
+
 static void memory_destroy(struct vfs *base)
 {
     struct memory_vfs *vfs = memory_vfs(base);
@@ -391,6 +407,7 @@ static const struct vfs_methods memory_methods = {
     .exists = memory_exists,
     .remove = memory_remove,
     .rename = memory_rename,
+    .list = memory_list,
     .destroy = memory_destroy,
 };
 

@@ -29,12 +29,14 @@ struct vfs_methods {
     int (*exists)(struct op *op, struct vfs *vfs, const char *path, bool *exists);
     int (*remove)(struct op *op, struct vfs *vfs, const char *path);    /* durable on return; absent is fine */
     int (*rename)(struct op *op, struct vfs *vfs, const char *from, const char *to);    /* durable on return */
+    int (*list)(struct op *op, struct vfs *vfs, const char *directory, int (*visit)(void *arg, struct op *op, const char *name),
+                void *arg);
     void (*destroy)(struct vfs *vfs);
 };
 
 struct vfs {
     const struct vfs_methods *methods;
-    const char *name;       /* "unix", "memory", "overlay", "fault" */
+    const char *name;       /* "unix", "memory", "overlay", "shadow", "fault" */
 };
 
 struct os_file_methods {
@@ -61,6 +63,12 @@ struct vfs *os_memory_vfs_new(void) MUST_CHECK;
 /* A disk that shows the files of another one, opened for reading only, and keeps all changes to itself, in memory.  `below` must
  * outlive it.  NULL when memory is exhausted. */
 struct vfs *os_overlay_vfs_new(struct vfs *below) MUST_CHECK;
+/* A disk that shows the file `path` of `lower`, which must exist, and keeps what is written to it in another file, on `upper`,
+ * where all other files are too.  The lower file is opened for reading only, and locked as such. */
+int os_shadow_new(struct op *op, struct vfs *lower, const char *path, struct vfs *upper, const char *changes_path,
+                   struct vfs **shadow) MUST_CHECK;
+/* Whether any block of these bytes was written. */
+bool os_shadow_changed(struct vfs *shadow, uint64_t offset, uint64_t len);
 void os_vfs_destroy(struct vfs *vfs);
 
 /* Errors name the file.  ENOSPC and EDQUOT are 53100, ENOENT 58P01, EEXIST 58P02, EACCES 42501, ENOMEM
@@ -69,6 +77,9 @@ int os_open(struct op *op, struct vfs *vfs, const char *path, int flags, struct 
 int os_exists(struct op *op, struct vfs *vfs, const char *path, bool *exists) MUST_CHECK;
 int os_remove(struct op *op, struct vfs *vfs, const char *path) MUST_CHECK;
 int os_rename(struct op *op, struct vfs *vfs, const char *from, const char *to) MUST_CHECK;
+/* Calls visit for the name of each file of the directory, in no order; its failure ends the walk.  58P01 without such a directory. */
+int os_list(struct op *op, struct vfs *vfs, const char *directory, int (*visit)(void *arg, struct op *op, const char *name),
+            void *arg) MUST_CHECK;
 /* Reads up to len bytes; *got is less only at the end of the file.  EINTR and short reads are dealt with inside. */
 int os_read(struct op *op, struct os_file *file, uint64_t offset, void *buffer, size_t len, size_t *got) MUST_CHECK;
 /* Writes all of it or fails (then any part may have been written).  Extends the file as needed. */

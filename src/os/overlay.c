@@ -443,6 +443,13 @@ static int overlay_rename(struct op *op, struct vfs *base, const char *from, con
     return result;
 }
 
+/* Files that are only in memory are not among them: those belong to databases, and directories are looked at for archives. */
+static int overlay_list(struct op *op, struct vfs *base, const char *directory,
+                        int (*visit)(void *arg, struct op *op, const char *name), void *arg)
+{
+    return os_list(op, overlay_vfs(base)->below, directory, visit, arg);
+}
+
 static void overlay_destroy(struct vfs *base)
 {
     struct overlay_vfs *vfs = overlay_vfs(base);
@@ -461,6 +468,7 @@ static const struct vfs_methods vfs_methods = {
     .exists = overlay_exists,
     .remove = overlay_remove,
     .rename = overlay_rename,
+    .list = overlay_list,
     .destroy = overlay_destroy,
 };
 

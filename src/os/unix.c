@@ -14,6 +14,7 @@
  *
  * U1  Descriptors are closed on exec, and offsets are explicit (pread, pwrite): no state is shared between threads.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -265,6 +266,27 @@ static int unix_rename(struct op *op, struct vfs *vfs, const char *from, const c
     return sync_directory(op, to) || sync_directory(op, from) ? OP_FAILED : OP_OK;
 }
 
+static int unix_list(struct op *op, struct vfs *vfs, const char *directory,
+                     int (*visit)(void *arg, struct op *op, const char *name), void *arg)
+{
+    DIR *dir = opendir(directory);
+    int result = dir ? OP_OK : os__fail(op, errno, "list", directory);
+
+    while (result == OP_OK) {
+        errno = 0;
+        struct dirent *entry = readdir(dir);
+        if (!entry) {
+            result = errno ? os__fail(op, errno, "list", directory) : OP_OK;
+            break;
+        }
+        if (entry->d_name[0] != '.')
+            result = visit(arg, op, entry->d_name);
+    }
+    if (dir)
+        closedir(dir);
+    return result;
+}
+
 static void unix_destroy(struct vfs *vfs)
 {
 }
@@ -274,6 +296,7 @@ static const struct vfs_methods unix_methods = {
     .exists = unix_exists,
     .remove = unix_remove,
     .rename = unix_rename,
+    .list = unix_list,
     .destroy = unix_destroy,
 };
 
