@@ -214,13 +214,27 @@ static int shadow_identity(struct op *op, struct os_file *file, uint64_t *device
     return os_identity(op, shadow_of(file)->lower, device, inode);
 }
 
+/* Most of what will be read still lies below. */
+static void shadow_prefetch(struct os_file *file, uint64_t offset, uint64_t len)
+{
+    os_prefetch(shadow_of(file)->lower, offset, len);
+}
+
 static void shadow_close(struct os_file *file)
 {
     mem_free(file);
 }
 
 static const struct os_file_methods file_methods = {
-    shadow_read, shadow_write, shadow_sync, shadow_truncate, shadow_size, shadow_lock, shadow_identity, shadow_close,
+    .read = shadow_read,
+    .write = shadow_write,
+    .sync = shadow_sync,
+    .truncate = shadow_truncate,
+    .size = shadow_size,
+    .lock = shadow_lock,
+    .identity = shadow_identity,
+    .prefetch = shadow_prefetch,
+    .close = shadow_close,
 };
 
 /* ---- the disk ------------------------------------------------------------------------------------- */
@@ -285,7 +299,14 @@ static void disk_destroy(struct vfs *vfs)
     mem_free(shadow);
 }
 
-static const struct vfs_methods disk_methods = {disk_open, disk_exists, disk_remove, disk_rename, disk_list, disk_destroy};
+static const struct vfs_methods disk_methods = {
+    .open = disk_open,
+    .exists = disk_exists,
+    .remove = disk_remove,
+    .rename = disk_rename,
+    .list = disk_list,
+    .destroy = disk_destroy,
+};
 
 int os_shadow_new(struct op *op, struct vfs *lower, const char *path, struct vfs *upper, const char *changes_path, struct vfs **out)
 {
