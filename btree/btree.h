@@ -117,12 +117,13 @@ struct btree_change {
 };
 
 /* Finds the leaf, makes room (splitting as needed), asks `judge`, logs, applies.  chain: the transaction's (undoable).  With
- * chain NULL the change is a system transaction (redo-only).  *applied tells whether it was. */
+ * chain NULL the change is a system transaction (redo-only; no long values).  *applied tells whether it was. */
 int btree_change(struct op *op, struct btree *tree, struct wal_chain *chain, struct btree_change *change, bool *applied)
     MUST_CHECK;
 /* As BTREE_INSERT of a new key but redo-only though it belongs to a transaction: for a tree that the same transaction created and
- * that nobody else can see (index builds).  Fast for ascending keys.  *added is false when the key exists. */
-int btree_load(struct op *op, struct btree *tree, struct bytes key, struct bytes value, bool *added) MUST_CHECK;
+ * that nobody else can see (index builds).  Fast for ascending keys.  *added is false when the key exists.  txn: that transaction; until
+ * a long value's chain is in the tree it lies in the graveyard, and must not be freed from there by whoever passes. */
+int btree_load(struct op *op, struct btree *tree, TxnId txn, struct bytes key, struct bytes value, bool *added) MUST_CHECK;
 
 /* Physically removes the ghost of this key if `judge` (under the leaf's exclusive latch; NULL = yes) agrees; merges the leaf with
  * a neighbour when it has become too empty.  A system transaction. */

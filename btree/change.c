@@ -31,6 +31,7 @@ enum step { STEP_DONE, STEP_FULL, STEP_GRAVEYARD_FULL, STEP_NEW_CHAIN, STEP_FAIL
 struct work {
     struct btree *tree;
     struct wal_chain *chain;
+    TxnId owner;                        /* in whose name overflow chains lie in the graveyard */
     struct btree_change *change;
     bool applied;
     uint32_t missing;                   /* STEP_FULL: bytes of room that are needed */
@@ -40,11 +41,6 @@ struct work {
     struct bytes written;
     struct grave_move move;
 };
-
-static TxnId txn_of(const struct work *work)
-{
-    return work->chain != NULL ? work->chain->txn : 0;
-}
 
 size_t btree_key_max(const struct store *store)
 {
@@ -245,7 +241,7 @@ static enum step change_on_leaf(struct op *op, struct work *work, struct page_re
         }
         if (row_check_moving(op, store, leaf, bytes) != OP_OK)
             return STEP_FAILED;
-        grave_plan(&work->move, txn_of(work), chain_of(row.before, row.before_flags), chain_of(row.after, flags), false);
+        grave_plan(&work->move, work->owner, chain_of(row.before, row.before_flags), chain_of(row.after, flags), false);
         if (grave_prepare(op, store, &work->move, &room) != OP_OK)
             return STEP_FAILED;
     } else {
@@ -283,7 +279,7 @@ static int write_chain(struct op *op, struct work *work)
 {
     work->written = work->change->value;
     work->has_chain = true;
-    if (overflow_write(op, work->tree, txn_of(work), work->written, &work->reference) != OP_OK)
+    if (overflow_write(op, work->tree, work->owner, work->written, &work->reference) != OP_OK)
         return OP_FAILED;
     reference_put(work->stored, &work->reference);
     return OP_OK;
@@ -297,7 +293,7 @@ static int discard_chain(struct op *op, struct work *work)
     work->has_chain = false;
     if (!written)
         return OP_OK;
-    return grave_free(op, work->tree->store, grave_key(buffer, txn_of(work), GRAVE_NEW, work->reference.tail));
+    return grave_free(op, work->tree->store, grave_key(buffer, work->owner, GRAVE_NEW, work->reference.tail));
 }
 
 static int finish(struct op *op, struct work *work)
@@ -310,11 +306,13 @@ static int finish(struct op *op, struct work *work)
     return OP_OK;
 }
 
-int btree_change(struct op *op, struct btree *tree, struct wal_chain *chain, struct btree_change *change, bool *applied)
+static int change_as(struct op *op, struct btree *tree, struct wal_chain *chain, TxnId owner, struct btree_change *change,
+                     bool *applied)
 {
     struct work work;
     work.tree = tree;
     work.chain = chain;
+    work.owner = owner;
     work.change = change;
     work.applied = work.has_chain = false;
     work.move.needed = false;
@@ -348,10 +346,15 @@ int btree_change(struct op *op, struct btree *tree, struct wal_chain *chain, str
     }
 }
 
-int btree_load(struct op *op, struct btree *tree, struct bytes key, struct bytes value, bool *added)
+int btree_change(struct op *op, struct btree *tree, struct wal_chain *chain, struct btree_change *change, bool *applied)
+{
+    return change_as(op, tree, chain, chain != NULL ? chain->txn : 0, change, applied);
+}
+
+int btree_load(struct op *op, struct btree *tree, TxnId txn, struct bytes key, struct bytes value, bool *added)
 {
     struct btree_change change = {.kind = BTREE_INSERT, .key = key, .value = value};
-    return btree_change(op, tree, NULL, &change, added);
+    return change_as(op, tree, NULL, txn, &change, added);
 }
 
 /* ---- removing ------------------------------------------------------------------------------------- */

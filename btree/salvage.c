@@ -423,7 +423,7 @@ static int load_record(struct salvage *salvage, struct btree *tree, PageNo leaf,
     bool added = false;
     int result = whole_value(salvage, tree->id, leaf, cell, &value, &heap);
     if (result == OP_OK && value.data != NULL && key.len <= btree_key_max(tree->store))
-        result = btree_load(salvage->op, tree, key, value, &added);
+        result = btree_load(salvage->op, tree, 1, key, value, &added);     /* the only transaction that there is */
     salvage->result->records += added;
     mem_free(heap);
     return result;

@@ -46,11 +46,16 @@ int txn_drop_tree(struct op *op, struct txn_session *session, TreeId tree_id)
 
 int txn_load(struct op *op, struct txn_session *session, struct btree *tree, struct bytes key, struct bytes value, bool *added)
 {
+    struct txn *writer;
+
     *added = false;
     if (session->read_only) {
         return op_fail(op, "25006", "cannot load a tree in a read-only transaction");
     }
-    return btree_load(op, tree, key, value, added);
+    if (session__writer(op, session, &writer) != 0) {
+        return OP_FAILED;
+    }
+    return btree_load(op, tree, writer->id, key, value, added);
 }
 
 /* Who is not dead, gathered beforehand: the question is asked with latches held. */

@@ -319,13 +319,15 @@ static int failure_due(struct fault_vfs *vfs, enum fault_call call)
 /* Hands a copy to who watches.  The mutex is held, and given back meanwhile, so that the watcher may take its time. */
 static void show(struct fault_vfs *vfs)
 {
+    void (*watch)(struct vfs *copy, void *arg) = vfs->watch;
+    void *arg = vfs->watch_arg;
     struct vfs *copy;
 
-    if (!vfs->watch)
+    if (!watch)
         return;
     copy = copy_disk(vfs);
     os_mutex_unlock(&vfs->mutex);
-    vfs->watch(copy, vfs->watch_arg);
+    watch(copy, arg);
     os_mutex_lock(&vfs->mutex);
 }
 

@@ -289,7 +289,7 @@ static void ascending_insertions_fill_pages(void **state)
         bool added;
         for (int j = 0; j < 8; j++)
             key[j] = (uint8_t)((uint64_t)i >> (56 - 8 * j));
-        OK(btree_load(op, fixture->tree, (struct bytes){key, 8}, (struct bytes){value, 16}, &added));
+        OK(btree_load(op, fixture->tree, 1, (struct bytes){key, 8}, (struct bytes){value, 16}, &added));
         assert_true(added);
     }
     OK(btree_stats(op, fixture->tree, &stats));
@@ -398,7 +398,7 @@ static void undone_creation_leaves_no_tree(void **state)
     for (uint32_t i = 0; i < 500; i++) {
         uint8_t key[KEY_BYTES_MAX], value[2000] = {0};
         bool added;
-        OK(btree_load(op, tree, key_of(key, i), (struct bytes){value, i * 4}, &added));
+        OK(btree_load(op, tree, chain.txn, key_of(key, i), (struct bytes){value, i * 4}, &added));
     }
     end_abort(op, fixture->store, &chain);
     assert_int_equal(btree_open(op, fixture->store, id, &tree), OP_FAILED);

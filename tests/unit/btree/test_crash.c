@@ -142,7 +142,7 @@ static int passing_tree(struct run *run)
     for (uint32_t i = 0; i < 60; i++) {
         uint8_t key[KEY_BYTES_MAX];
         bool added;
-        if (btree_load(op, tree, key_of(key, i), (struct bytes){value, i * 100}, &added) != OP_OK)
+        if (btree_load(op, tree, chain.txn, key_of(key, i), (struct bytes){value, i * 100}, &added) != OP_OK)
             return OP_FAILED;
     }
     if (rng_below(&run->rng, 2))
