@@ -113,7 +113,7 @@ static int restore_page(struct op *op, struct buf *buf, const struct directory_e
     if (got == 0)
         return OP_OK;
     if (got == buf->page_size && !page_verify(page, buf->page_size, entry->page_no))
-        return os_write(op, buf->file, offset, page, buf->page_size);
+        return PLANTED("buf-restart-trusts-cache") ? OP_OK : os_write(op, buf->file, offset, page, buf->page_size);
     if (os_read(op, buf->dw, BUF__DIRECTORY_BYTES + (uint64_t)index * buf->page_size, page, buf->page_size, &got))
         return OP_FAILED;
     if (got < buf->page_size || get_u32(page) != entry->crc || page_verify(page, buf->page_size, entry->page_no))
