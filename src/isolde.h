@@ -199,6 +199,11 @@ ISOLDE_API int isolde_backup_finish(isolde_backup *backup);
  * and durable on return; until then it is called PATH-part. */
 ISOLDE_API int isolde_recover(const char *backup, const char *archive, const char *until, const char *path, int overwrite, uint64_t *lsn,
                               isolde_err **err);
+/* Looks at every page and log record of a backup, and (archive not NULL) at every file that continues it; report gets a line for each
+ * finding: damage, a gap.  ISOLDE_OK when it could look; *findings counts.  *end: of the backup, 0 when it is a database that recovery cannot
+ * start from; *archived: how far the archive continues it.  Nothing is changed. */
+ISOLDE_API int isolde_verify(const char *backup, const char *archive, void (*report)(void *arg, const char *line), void *arg,
+                             uint64_t *findings, uint64_t *end, uint64_t *archived, isolde_err **err);
 /* Copies all that is durable to the archive now, without waiting for archive_timeout.  58030, 53100, ...: it could not be copied. */
 ISOLDE_API int isolde_archive(isolde_db *db, isolde_err **err);
 

@@ -202,3 +202,39 @@ int isolde_archive(isolde_db *db, isolde_err **err)
     op_end(&op);
     return result;
 }
+
+static void ignore(void *arg, const char *line)
+{
+    (void)arg;
+    (void)line;
+}
+
+int isolde_verify(const char *backup, const char *archive, void (*report)(void *arg, const char *line), void *arg, uint64_t *findings,
+                  uint64_t *end, uint64_t *archived, isolde_err **err)
+{
+    struct verify_options options = {.vfs = os_unix_vfs(), .path = backup, .archive = archive, .report = report ? report : ignore,
+                                     .arg = arg};
+    struct verify_result verified = {0};
+    struct op op;
+    int result = ISOLDE_OK;
+
+    if (err)
+        *err = NULL;
+    op_init(&op);
+    if (!backup) {
+        op_fail(&op, "22023", "isolde_verify needs the path of a backup");
+        result = ISOLDE_MISUSE;
+    } else if (backup_verify(&op, &options, &verified) != 0) {
+        result = ISOLDE_ERROR;
+    }
+    if (findings)
+        *findings = verified.findings;
+    if (end)
+        *end = verified.end;
+    if (archived)
+        *archived = verified.archived;
+    if (result != ISOLDE_OK)
+        api_export_error(&op, err);
+    op_end(&op);
+    return result;
+}

@@ -38,6 +38,7 @@ struct backup {
     bool done;
     struct op failure;          /* of the first step that failed */
     Lsn end;
+    int64_t end_us;             /* wall clock when the end was known */
 };
 
 /* ---- beginning ------------------------------------------------------------------------------------ */
@@ -163,6 +164,7 @@ static int end_log(struct op *op, struct backup *backup)
     if (wal_flush(op, wal, wal_end(wal) - 1) || copy_log(op, backup, wal_durable_end(wal)))
         return OP_FAILED;
     backup->end = backup->log_at;
+    backup->end_us = os_wall_us();
     struct wal_composer *log = backup->log;
     backup->log = NULL;
     return wal_compose_end(op, log);
@@ -173,7 +175,7 @@ static int complete_beside(struct op *op, struct backup *backup, struct vfs *sha
 {
     struct header_identity *identity = &backup->source.identity;
     struct backup__tail tail = {.page_size = backup->page_size, .timeline_id = identity->timeline_id, .end = backup->end,
-                                .end_us = os_wall_us(), .slot = backup->source.slot, .oldest = backup->source.oldest,
+                                .end_us = backup->end_us, .slot = backup->source.slot, .oldest = backup->source.oldest,
                                 .segment_size = backup->segment_size};
     struct os_file *after = NULL;
     struct header_identity seen;

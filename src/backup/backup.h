@@ -53,4 +53,23 @@ struct recover_result {
  * archive, 55000 when the file is no backup to start from, XX001 for damage. */
 int backup_recover(struct op *op, const struct recover_options *options, struct recover_result *result) MUST_CHECK;
 
+/* ---- verification ---------------------------------------------------------------------------------- */
+
+struct verify_options {
+    struct vfs *vfs;
+    const char *path;
+    const char *archive;        /* directory; NULL: it is not looked at */
+    void (*report)(void *arg, const char *line);    /* a finding */
+    void *arg;
+};
+
+struct verify_result {
+    uint64_t pages, findings;
+    Lsn end;                    /* of the backup; 0: recovery cannot start from this file */
+    Lsn archived;               /* up to which the archive continues it */
+};
+
+/* Looks at every byte of a backup and of the archive behind it; changes nothing.  Damage is reported, not an error. */
+int backup_verify(struct op *op, const struct verify_options *options, struct verify_result *result) MUST_CHECK;
+
 #endif

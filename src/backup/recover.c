@@ -269,6 +269,8 @@ static int reach(struct op *op, struct recovery *recovery, struct wal_moment *mo
 {
     const struct wal_target *target = &recovery->options->target;
     uint64_t commits = 0;
+    if (target->by_time && target->time_us < recovery->tail.end_us)
+        return fail_early(op, recovery);
     int64_t last_commit_us = 0;
     for (;;) {
         if (find_moment(op, recovery, moment))

@@ -50,29 +50,34 @@ static int check_connected(const char *path, isolde_conn *conn)
     return strncmp(isolde_error_sqlstate(isolde_error(conn)), "XX", 2) == 0 ? 1 : 2;
 }
 
-int check_main(int argc, char **argv)
+int check_file(const char *path)
 {
     isolde_db *db = NULL;
     isolde_conn *conn = NULL;
     isolde_err *err = NULL;
     int code = 2;
+    if (isolde_open(path, "read_only=on", &db, &err) != ISOLDE_OK) {
+        shell_report(path, err);
+    } else {
+        isolde_on_message(db, shell_message, NULL);
+        if (isolde_connect(db, &conn, &err) == ISOLDE_OK)
+            code = check_connected(path, conn);
+        else
+            shell_report(path, err);
+    }
+    isolde_error_free(err);
+    isolde_disconnect(conn);
+    isolde_close(db);
+    return fflush(stdout) == 0 ? code : 2;
+}
+
+int check_main(int argc, char **argv)
+{
     if (argc != 2 || argv[1][0] == '-') {
         bool help = argc == 2 && strcmp(argv[1], "--help") == 0;
         fputs("usage: isolde check FILE\n\nIs the database whole?  Exit status 0: yes, 1: it is damaged, 2: it cannot be opened.\n"
               "Neither the file nor its log is changed.\n", help ? stdout : stderr);
         return help ? 0 : 2;
     }
-    if (isolde_open(argv[1], "read_only=on", &db, &err) != ISOLDE_OK) {
-        shell_report(argv[1], err);
-    } else {
-        isolde_on_message(db, shell_message, NULL);
-        if (isolde_connect(db, &conn, &err) == ISOLDE_OK)
-            code = check_connected(argv[1], conn);
-        else
-            shell_report(argv[1], err);
-    }
-    isolde_error_free(err);
-    isolde_disconnect(conn);
-    isolde_close(db);
-    return fflush(stdout) == 0 ? code : 2;
+    return check_file(argv[1]);
 }

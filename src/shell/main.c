@@ -41,6 +41,8 @@ static void usage(FILE *out)
     fputs("isolde is the interactive shell of Isolde, an embedded transactional SQL database.\n\n"
           "Usage:\n  isolde [OPTION]... [FILE]\n"
           "  isolde backup [OPTION]... FILE OUT     copy a database (isolde backup --help)\n"
+          "  isolde recover [OPTION]... BACKUP OUT  make a database as of a moment from a backup and an archive\n"
+          "  isolde verify [OPTION]... BACKUP       is a backup whole, and the archive behind it?\n"
           "  isolde check FILE                      is the database whole? exit status 0: yes, 1: no\n"
           "  isolde salvage FILE OUT                copy what can be read of a damaged database\n\n"
           "FILE is the database; it is created when absent.  Without one, or with \":memory:\", it lives in memory.\n\n"

@@ -154,6 +154,14 @@ bool subcommand_run(int argc, char **argv, int *exit_code);
 /* backup.c */
 bool backup_command(struct shell *shell, const char *path, bool overwrite);     /* \backup */
 int backup_main(int argc, char **argv);
+
+/* check.c */
+/* Prints what CHECK DATABASE finds; 0 nothing, 1 damage, 2 it cannot be opened. */
+int check_file(const char *path);
+
+/* recover.c */
+int recover_main(int argc, char **argv);
+int verify_main(int argc, char **argv);
 /* "isolde: error: SUBJECT: ..." with detail and hint. */
 void shell_report(const char *subject, const isolde_err *err);
 

@@ -13,7 +13,9 @@ static const struct {
 } subcommands[] = {
     { "backup", backup_main },
     { "check", check_main },
+    { "recover", recover_main },
     { "salvage", salvage_main },
+    { "verify", verify_main },
 };
 
 bool subcommand_run(int argc, char **argv, int *exit_code)

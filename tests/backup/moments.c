@@ -19,6 +19,7 @@ static char folder[] = "/tmp/isolde-moments-XXXXXX";
 static char first_path[100], second_path[100], archive[100], out[100], options[300];
 static char backups[2][100];
 static uint64_t ends[2];
+static int64_t known_us[2];         /* when the end was known */
 static unsigned seed;
 
 static const char *in_folder(const char *name, char *path)
@@ -70,6 +71,7 @@ static void live(struct bank *bank)
     bank_start(bank);
     bank_wait_for(bank, 30);
     ends[0] = backup(db, backups[0]);
+    known_us[0] = wall_us();
     bank_wait_for(bank, 300);
     bank_stop(bank);
     crash(db);
@@ -80,6 +82,7 @@ static void live(struct bank *bank)
     bank_start(bank);
     bank_wait_for(bank, 100);
     ends[1] = backup(db, backups[1]);
+    known_us[1] = wall_us();
     bank_wait_for(bank, 200);
     bank_stop(bank);
     demand(isolde_close(db) == ISOLDE_OK, "close");
@@ -137,7 +140,7 @@ static const struct transfer *choose(const struct bank *bank, int from)
     const struct transfer *transfer;
     do
         transfer = &bank->transfers[rand_r(&seed) % bank->count];
-    while (transfer->lsn < ends[from]);
+    while (transfer->lsn < ends[from] || transfer->before_us < known_us[from]);
     return transfer;
 }
 
