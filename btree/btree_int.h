@@ -145,6 +145,7 @@ struct store {
     _Atomic bool walking_graves;        /* one thread at a time walks the graveyard */
     _Atomic TreeId next_tree;
     _Atomic bool has_graves;
+    struct scrub *scrub;                /* NULL: none is running */
     struct watch *_Atomic watch;        /* of a check under way, or NULL; its contents under space.mutex */
 };
 
@@ -155,6 +156,9 @@ static inline struct node node_of(const struct store *store, const struct page_r
 
 /* XX001 that names page, tree and rule. */
 int btree__damaged(struct op *op, const struct store *store, PageNo page_no, const char *rule);
+
+/* Notes in a report of damage in which tree it was met; always OP_FAILED. */
+int btree__blame(struct op *op, const struct btree *tree);
 
 /* ---- search --------------------------------------------------------------------------------------- */
 

@@ -37,7 +37,7 @@ int btree_get(struct op *op, struct btree *tree, struct bytes key,
         result = visit(arg, op, found ? &record : NULL);
     }
     buf_unfix(&leaf, tree->store->buf);
-    return result;
+    return result == OP_OK ? OP_OK : btree__blame(op, tree);
 }
 
 /* ---- position ------------------------------------------------------------------------------------- */
@@ -252,7 +252,7 @@ int btree_cursor_next_leaf(struct op *op, struct btree_cursor *cursor, const str
         return OP_OK;
     struct bytes key = search_key(cursor, &inclusive);
     if (find_leaf(op, cursor, key, inclusive, &leaf) != OP_OK)
-        return OP_FAILED;
+        return btree__blame(op, cursor->tree);
     if (leaf.data == NULL) {
         cursor->done = true;
         return OP_OK;
@@ -271,5 +271,5 @@ int btree_cursor_next_leaf(struct op *op, struct btree_cursor *cursor, const str
         result = leave(op, cursor, node, &span);
     buf_unfix(&leaf, store->buf);
     *more = result == OP_OK && !cursor->done;
-    return result;
+    return result == OP_OK ? OP_OK : btree__blame(op, cursor->tree);
 }

@@ -26,7 +26,7 @@
 #include "btree/salvage.h"
 #include "src/base/mem.h"
 
-enum { GROW_BY = 1024, ERASE_BATCH = 4096 };
+enum { GROW_BY = 1024, ERASE_BATCH = 4096, FIRST_TREES = 64 };
 
 struct found_leaf {
     TreeId tree;
@@ -488,6 +488,25 @@ static int make_tree(struct salvage *salvage, TreeId id, struct btree **tree)
     return btree_open(salvage->op, to, id, tree);
 }
 
+/* Where the directory is damaged, trees without a leaf may be missing in it: those that the layers above make first, and look for by
+ * their numbers, are made empty. */
+static int fill_gaps(struct salvage *salvage)
+{
+    const struct found_leaf *leaves = salvage->leaves.items;
+    TreeId highest = salvage->leaves.count > 0 ? leaves[salvage->leaves.count - 1].tree : 0;
+    for (TreeId id = FIRST_USER_TREE; id <= highest && id < FIRST_USER_TREE + FIRST_TREES; id++) {
+        struct known_tree *tree;
+        if (has_tree(&salvage->trees, sizeof *tree, id))
+            continue;
+        tree = add(salvage->op, &salvage->trees, sizeof *tree);
+        if (tree == NULL)
+            return OP_FAILED;
+        *tree = (struct known_tree){id, 0};
+    }
+    qsort(salvage->trees.items, salvage->trees.count, sizeof(struct known_tree), compare_trees);
+    return OP_OK;
+}
+
 /* Trees by ascending id: those of the directory, of which no leaf may be left, and those of leaves. */
 static int load_all(struct salvage *salvage)
 {
@@ -499,6 +518,9 @@ static int load_all(struct salvage *salvage)
         qsort(leaves, salvage->leaves.count, sizeof *leaves, compare_leaves);
     if (salvage->trees.count > 0)
         qsort(trees, salvage->trees.count, sizeof *trees, compare_trees);
+    if (!salvage->directory_whole && fill_gaps(salvage) != OP_OK)
+        return OP_FAILED;
+    trees = salvage->trees.items;
     while (at < salvage->leaves.count || next_tree < salvage->trees.count) {
         TreeId id = at < salvage->leaves.count ? leaves[at].tree : UINT64_MAX;
         if (next_tree < salvage->trees.count && trees[next_tree].id < id)

@@ -19,6 +19,8 @@
  * S1  Latches are taken from parent to child; only structure modifications hold a parent while they wait for a child exclusively.
  * S2  The root's page number is fixed, its level is not: whoever latches the root looks at the level again.
  */
+#include <string.h>
+
 #include "btree/btree_int.h"
 
 enum { TRIES_WITHOUT_LATCH = 8 };
@@ -50,16 +52,24 @@ static int fix_node(struct op *op, struct btree *tree, PageNo page_no, enum latc
     return OP_OK;
 }
 
+int btree__blame(struct op *op, const struct btree *tree)
+{
+    if (strcmp(op->error.sqlstate, "XX001") == 0 && op->error.tree == 0)
+        op->error.tree = tree->id;
+    return OP_FAILED;
+}
+
 int btree__fix(struct op *op, struct btree *tree, PageNo page_no, enum latch_mode mode, struct page_ref *ref)
 {
     const char *rule;
     if (fix_node(op, tree, page_no, mode, ref, &rule) != OP_OK)
-        return OP_FAILED;
+        return btree__blame(op, tree);
     if (rule == NULL)
         return OP_OK;
     buf_unfix(ref, tree->store->buf);
     ref->data = NULL;
-    return btree__damaged(op, tree->store, page_no, rule);
+    btree__damaged(op, tree->store, page_no, rule);
+    return btree__blame(op, tree);
 }
 
 static bool covers(struct node node, const struct target *target)
@@ -216,9 +226,9 @@ static int descend(struct op *op, struct btree *tree, const struct target *targe
     for (int i = 0; i < TRIES_WITHOUT_LATCH; i++) {
         enum outcome outcome = descend_once(op, tree, target, mode, leaf);
         if (outcome != AGAIN)
-            return outcome == ARRIVED ? OP_OK : OP_FAILED;
+            return outcome == ARRIVED ? OP_OK : btree__blame(op, tree);
     }
-    return descend_latched(op, tree, target, mode, leaf);
+    return descend_latched(op, tree, target, mode, leaf) == OP_OK ? OP_OK : btree__blame(op, tree);
 }
 
 int btree__find_leaf(struct op *op, struct btree *tree, struct bytes key, bool before, enum latch_mode mode,

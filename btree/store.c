@@ -408,6 +408,7 @@ int store_prepare_undo(struct op *op, struct store *store, const struct wal_reco
 int store_close(struct op *op, struct store *store)
 {
     struct buf_checkpoint_hooks hooks = {store, collect, carry};
+    store_stop_scrub(store);
     buf_stop_background(store->buf);
     space_trim(store);
     int result = buf_close(op, store->buf, &hooks);
@@ -417,6 +418,7 @@ int store_close(struct op *op, struct store *store)
 
 void store_abandon(struct store *store)
 {
+    store_stop_scrub(store);
     buf_abandon(store->buf);
     free_store(store);
 }

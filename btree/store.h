@@ -77,6 +77,18 @@ struct buf_backup;
 /* As buf_backup_begin (src/buf/buf_backup.h), with the store's hooks. */
 int store_backup_begin(struct op *op, struct store *store, struct buf_backup *backup) MUST_CHECK;
 
+/* A thread of its own that reads, at `rate` bytes per second, pages that are not in memory. Ended by store_stop_scrub, or when the store
+ * is closed. */
+struct store_scrub {
+    uint64_t rate;                  /* not 0 */
+    uint64_t pause_us;              /* before the first pass and between two; 0: seconds at first, then an hour */
+    void *arg;
+    /* From that thread: a page is damaged; tree 0: not known whose. */
+    void (*damaged)(void *arg, PageNo page, TreeId tree, const char *rule);
+};
+int store_start_scrub(struct op *op, struct store *store, const struct store_scrub *options) MUST_CHECK;
+void store_stop_scrub(struct store *store);
+
 struct wal *store_wal(struct store *store);
 struct buf *store_buf(struct store *store);
 struct vfs *store_vfs(struct store *store);

@@ -525,6 +525,42 @@ void catalog__end(struct session *session)
     session->view.touched_count = 0;
 }
 
+static bool name_damage(struct op *op, const struct table_def *table)
+{
+    const char *index = NULL;
+    bool found = table->tree == op->error.tree;
+
+    for (int i = table->has_primary; !found && i < table->index_count; i++) {
+        found = table->indexes[i].tree == op->error.tree;
+        index = table->indexes[i].name;
+    }
+    if (!found)
+        return false;
+    if (index)
+        op_context(op, "tree %llu, index \"%s\" of table \"%s\"", (unsigned long long)op->error.tree, index, table->name);
+    else
+        op_context(op, "tree %llu, table \"%s\"", (unsigned long long)op->error.tree, table->name);
+    op_about(op, table->schema, table->name, NULL, NULL);
+    return true;
+}
+
+void catalog__name_damage(struct op *op, struct database *database)
+{
+    bool found = false;
+
+    if (op->error.tree == 0)
+        return;
+    for (int i = 0; !found && i < SYSTEM_TABLE_COUNT; i++)
+        found = database->system[i] && name_damage(op, database->system[i]);
+    os_mutex_lock(&database->latch);
+    for (int i = 0; !found && i < CATALOG_BUCKETS; i++)
+        for (struct catalog_entry *entry = database->entries[i]; !found && entry; entry = entry->next)
+            found = entry->newest && name_damage(op, entry->newest);
+    os_mutex_unlock(&database->latch);
+    if (!found)
+        op_context(op, "tree %llu", (unsigned long long)op->error.tree);
+}
+
 /* ---- the database --------------------------------------------------------------------------------- */
 
 int database_open(struct op *op, struct txn_manager *manager, struct database **out)

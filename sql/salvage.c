@@ -375,12 +375,35 @@ static int keep_tree(struct op *op, struct salvage *salvage, TreeId id)
     return 0;
 }
 
+static int note_record(void *arg, struct op *op, const struct btree_record *record, bool *stop)
+{
+    *(bool *)arg = *stop = true;
+    return 0;
+}
+
+static bool has_records(struct op *op, struct salvage *salvage, TreeId id)
+{
+    struct btree_range everything = {.low_inclusive = true};
+    bool any = false, more = true;
+    struct btree_visitor visitor = {.arg = &any, .record = note_record};
+    struct btree_cursor cursor;
+    struct btree *tree;
+
+    if (btree_open(op, salvage->store, id, &tree) != 0)
+        return false;
+    btree_cursor_open(&cursor, tree, &everything, false);
+    while (more && !any && btree_cursor_next_leaf(op, &cursor, &visitor, &more) == 0)
+        continue;
+    btree_cursor_close(&cursor);
+    return any;
+}
+
 static int settle_unnamed(struct op *op, struct salvage *salvage)
 {
     for (size_t i = 0; i < salvage->tree_count; i++) {
         if (salvage->named[i])
             continue;
-        if (salvage->catalog_suffered) {
+        if (salvage->catalog_suffered && has_records(op, salvage, salvage->trees[i])) {
             if (keep_tree(op, salvage, salvage->trees[i]) != 0)
                 return OP_FAILED;
             salvage->task->lost++;

@@ -231,6 +231,7 @@ int session__succeed(struct op *op, struct session *session)
 
 void session__fail(struct op *op, struct session *session)
 {
+    catalog__name_damage(op, session->database);
     session__snapshot_end(session);
     if (session->block == BLOCK_NONE) {
         roll_back(session);

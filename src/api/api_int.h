@@ -121,6 +121,8 @@ int api_finalize(struct isolde_stmt *stmt);
 void api_tell(struct isolde_db *db, const char *severity, const char *sqlstate, const char *format, ...) PRINTF_LIKE(4, 5);
 /* What restart has found, if there was one. */
 void api_tell_restart(struct isolde_db *db);
+/* The scrub has found a damaged page (store_scrub.damaged). */
+void api_tell_damage(void *arg, PageNo page, TreeId tree, const char *rule);
 void api_forget_messages(struct isolde_db *db);
 
 #endif

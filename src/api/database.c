@@ -38,8 +38,11 @@ void api_free_ring(struct closed_ring *ring)
 
 /* ---- options -------------------------------------------------------------------------------------- */
 
+enum { SCRUB_RATE = 1 << 20 };     /* a gigabyte in 17 minutes */
+
 struct open_options {
     struct store_options store;
+    uint64_t scrub_rate;            /* bytes per second; 0: no scrub */
     enum txn_sync sync;
 };
 
@@ -124,11 +127,13 @@ static int parse_option(struct op *op, const char *name, const char *value, stru
     }
     if (strcmp(name, "create") == 0)
         return parse_flag(op, name, value, &options->store.create);
+    if (strcmp(name, "scrub_rate") == 0)
+        return parse_size(op, name, value, &options->scrub_rate);
     if (strcmp(name, "read_only") == 0)
         return parse_flag(op, name, value, &options->store.read_only);
     op_fail(op, "22023", "unrecognized option \"%s\"", name);
     op_hint(op, "Options are synchronous, cache_size, max_wal_size, archive_directory, archive_timeout, archive_limit, page_size, "
-            "create and read_only.");
+            "create, read_only and scrub_rate.");
     return OP_FAILED;
 }
 
@@ -153,6 +158,8 @@ static int parse_options(struct op *op, const char *text, struct open_options *o
 
 static void destroy(struct op *op, struct isolde_db *db, int *result)
 {
+    if (db->store)
+        store_stop_scrub(db->store);
     database_close(db->database);
     if (db->manager)
         txn_manager_close(db->manager);
@@ -208,6 +215,9 @@ static int open_engine(struct op *op, struct isolde_db *db, const char *path, co
     if (db->read_only)
         database_set_read_only(db->database);
     api_tell_restart(db);
+    struct store_scrub scrub = {.rate = options->scrub_rate, .arg = db, .damaged = api_tell_damage};
+    if (scrub.rate > 0 && !db->in_memory && !db->read_only)
+        return store_start_scrub(op, db->store, &scrub);
     return 0;
 }
 
@@ -277,7 +287,7 @@ static int open_locked(struct op *op, const char *path, const struct open_option
 
 int api_open_on(struct vfs *vfs, const char *path, const char *text, isolde_db **db, isolde_err **err)
 {
-    struct open_options options = {.store = {.create = true}, .sync = TXN_SYNC_FULL};
+    struct open_options options = {.store = {.create = true}, .scrub_rate = SCRUB_RATE, .sync = TXN_SYNC_FULL};
     struct op op;
 
     if (err)

@@ -65,6 +65,15 @@ void api_tell_restart(struct isolde_db *db)
                  (unsigned long long)restart->cut_at);
 }
 
+void api_tell_damage(void *arg, PageNo page, TreeId tree, const char *rule)
+{
+    char of_tree[40] = "";
+
+    if (tree != 0)
+        snprintf(of_tree, sizeof of_tree, " (tree %llu)", (unsigned long long)tree);
+    api_tell(arg, "WARNING", "XX001", "the scrub has found that page %llu%s is damaged: %s", (unsigned long long)page, of_tree, rule);
+}
+
 void isolde_on_message(isolde_db *db, void (*callback)(void *arg, const isolde_err *message), void *arg)
 {
     if (!api_is_db(db))

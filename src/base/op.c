@@ -159,6 +159,7 @@ void op_copy_error(struct op *to, const struct op *from)
     to->error.hint = keep(to, error->hint);
     to->error.context = keep(to, error->context);
     to->error.position = error->position;
+    to->error.tree = error->tree;
     op_about(to, error->schema, error->table, error->column, error->constraint);
 }
 

@@ -26,6 +26,7 @@ struct op_error {
     const char *context;        /* where it happened ("COPY t, line 3"); NULL when absent */
     const char *schema, *table, *column, *constraint;   /* NULL when absent */
     int position;               /* 1-based character of the statement; 0 when unknown */
+    uint64_t tree;              /* storage layer: the tree in which damage was met; 0 when unknown */
 };
 
 struct op {

@@ -81,6 +81,10 @@ int buf_close(struct op *op, struct buf *buf, const struct buf_checkpoint_hooks 
 /* Frees everything without writing: as if the process were killed. */
 void buf_abandon(struct buf *buf);
 
+/* Reads a page that is not in memory into `page`, under its latch and past the frames.  *cold is false when it is in memory, or
+ * busy; *rule says what is wrong with it, NULL: nothing. */
+int buf_read_cold(struct op *op, struct buf *buf, PageNo page_no, uint8_t *page, bool *cold, const char **rule) MUST_CHECK;
+
 /* ---- for views and tests -------------------------------------------------------------------------- */
 
 struct buf_stats {

@@ -164,16 +164,37 @@ static uint64_t larger(uint64_t a, uint64_t b)
     return a > b ? a : b;
 }
 
+/* A page that claims to be newer than the log is damaged, though its checksum is right.  It could be read while the end of the log was
+ * not known yet; it must not be written, and whoever reads it again is told. */
+static void drop_future_pages(struct buf *buf)
+{
+    Lsn end = wal_end(buf->wal);
+    for (uint32_t i = 0; i < buf->frame_count; i++) {
+        struct buf__frame *frame = &buf->frames[i];
+        PageNo page_no = atomic_load(&frame->page_no);
+        if (page_no == 0 || get_u64(buf__frame_data(buf, i + 1) + offsetof(struct page_head, lsn)) < end ||
+            !buf__try_latch(buf, page_no, i + 1, LATCH_EXCLUSIVE))
+            continue;
+        if (atomic_exchange(&frame->recovery_lsn, 0) != 0)
+            atomic_fetch_sub_explicit(&buf->dirty_count, 1, memory_order_relaxed);
+        atomic_store(&frame->page_no, 0);
+        buf__unlatch_evicted(buf, page_no, i + 1);
+        buf__give_frame(buf, i + 1);
+    }
+}
+
 int buf_restart(struct op *op, struct buf *buf, const struct wal_handlers *handlers, struct arena *arena,
                 struct wal_restart *restart)
 {
     *restart = (struct wal_restart){.was_clean = buf->was_clean};
     const struct header_slot *slot = &buf->slot;
     if (!buf->was_clean) {
-        struct wal_start start = {slot->checkpoint_lsn, slot->redo_lsn, slot->highest_lsn, buf->tolerant};
+        struct wal_start start = {.checkpoint = slot->checkpoint_lsn, .redo = slot->redo_lsn, .proven = slot->highest_lsn,
+                                  .tolerant = buf->tolerant};
         if (wal_restart(op, buf->wal, &start, handlers, arena, restart))
             return OP_FAILED;
         buf->restarting = false;
+        drop_future_pages(buf);
     }
     struct wal_checkpoint_state *state = &restart->state;
     state->next_txn = larger(state->next_txn, slot->next_txn);

@@ -172,8 +172,8 @@ static int damaged(struct op *op, struct buf *buf, PageNo page_no, const char *r
     return OP_FAILED;
 }
 
-/* Reads and verifies a page.  The caller has its exclusive latch. */
-static int read_page(struct op *op, struct buf *buf, PageNo page_no, uint8_t *data)
+/* Reads a page and looks for the rule that it breaks.  The caller has its exclusive latch. */
+static int read_and_verify(struct op *op, struct buf *buf, PageNo page_no, uint8_t *data, const char **broken)
 {
     size_t got;
     if (os_read(op, buf->file, page_no * buf->page_size, data, buf->page_size, &got))
@@ -183,10 +183,35 @@ static int read_page(struct op *op, struct buf *buf, PageNo page_no, uint8_t *da
     const char *rule = page_verify(data, buf->page_size, page_no);
     if (!rule && !buf->restarting && get_u64(data + offsetof(struct page_head, lsn)) >= wal_end(buf->wal))
         rule = "its LSN lies beyond the end of the log";
+    *broken = rule;
+    return OP_OK;
+}
+
+static int read_page(struct op *op, struct buf *buf, PageNo page_no, uint8_t *data)
+{
+    const char *rule;
+    if (read_and_verify(op, buf, page_no, data, &rule))
+        return OP_FAILED;
     if (rule)
         return damaged(op, buf, page_no, rule);
     put_u64(data + offsetof(struct page_head, page_no), page_no);   /* a page never written is all zeros */
     return OP_OK;
+}
+
+int buf_read_cold(struct op *op, struct buf *buf, PageNo page_no, uint8_t *page, bool *cold, const char **rule)
+{
+    *cold = false;
+    *rule = NULL;
+    if (page_no == 0 || page_no >= buf_page_count(buf))
+        return OP_OK;
+    _Atomic uint64_t *word = buf__state(buf, page_no);
+    uint64_t state = atomic_load_explicit(word, memory_order_relaxed);
+    if (buf__frame_of(state) != 0 || !is_free(state, LATCH_EXCLUSIVE) || !swap(word, &state, LATCH_EXCLUSIVE))
+        return OP_OK;
+    int result = read_and_verify(op, buf, page_no, page, rule);
+    buf__unlatch(buf, page_no, LATCH_EXCLUSIVE);
+    *cold = result == OP_OK;
+    return result;
 }
 
 static void fill_ref(struct buf *buf, struct page_ref *ref, PageNo page_no, uint64_t frame, enum latch_mode mode)

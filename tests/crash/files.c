@@ -230,6 +230,8 @@ static void a_damaged_page_is_named_and_other_tables_stay_in_use(void **state)
     assert_string_equal(isolde_error_sqlstate(isolde_error(conn)), "XX001");
     if (!strstr(isolde_error_message(isolde_error(conn)), page))
         fail_msg("\"%s\" does not name %s", isolde_error_message(isolde_error(conn)), page);
+    assert_string_equal(isolde_error_table(isolde_error(conn)), "victim");
+    assert_non_null(strstr(isolde_error_context(isolde_error(conn)), "table \"victim\""));
     expect_answer(conn, "SELECT count(word) FROM witness", "2000");
     expect_answer(conn, "SELECT word FROM victim WHERE id = 1", "needle 1");
     run(conn, "UPDATE witness SET word = 'more ' || word; INSERT INTO witness VALUES (0, 'new')");
@@ -604,6 +606,114 @@ static void a_full_disk_ends_the_transaction_and_nothing_else(void **state)
     os_vfs_destroy(db.vfs);
 }
 
+/* ---- space ---------------------------------------------------------------------------------------- */
+
+/* One transaction that deletes rows by number. */
+static void delete_rows(struct small *db, uint32_t from, uint32_t count)
+{
+    struct txn_outcome outcome;
+    must(db, txn_begin(&db->op, db->session, TXN_READ_COMMITTED, false, false));
+    for (uint32_t i = from; i < from + count; i++) {
+        uint8_t key[4] = { (uint8_t)(i >> 24), (uint8_t)(i >> 16), (uint8_t)(i >> 8), (uint8_t)i };
+        must(db, txn_statement_begin(&db->op, db->session));
+        must(db, txn_delete(&db->op, db->session, db->tree, (struct bytes){ key, 4 }, (struct bytes){ NULL, 0 },
+                            txn_read_ts(db->session), &outcome));
+        txn_statement_end(db->session);
+        assert_int_equal(outcome.result, TXN_WRITTEN);
+        if (i % 100 == 0)
+            op_reset(&db->op);
+    }
+    must(db, txn_commit(&db->op, db->session));
+    op_reset(&db->op);
+}
+
+static uint64_t size_after_checkpoints(struct small *db)
+{
+    struct os_file *file;
+    uint64_t size;
+    must(db, txn_purge(&db->op, db->manager));
+    for (int i = 0; i < 3; i++)
+        must(db, store_checkpoint(&db->op, db->store));
+    must(db, os_open(&db->op, db->vfs, "full.db", OS_OPEN_READ_ONLY, &file));
+    must(db, os_size(&db->op, file, &size));
+    os_close(file);
+    op_reset(&db->op);
+    return size;
+}
+
+static void deleted_rows_give_their_space_back(void **state)
+{
+    struct small db = { .vfs = fault_vfs_new(1) };
+    op_init(&db.op);
+    attach(&db);
+    uint64_t empty = size_after_checkpoints(&db), full, least = UINT64_MAX, most = 0;
+    for (uint32_t i = 0; i < 4000; i += 200)
+        must(&db, insert_rows(&db, i, 200));
+    full = size_after_checkpoints(&db);
+    assert_true(full > empty + 3000000);
+    for (uint32_t i = 0; i < 4000; i += 200)
+        delete_rows(&db, i, 200);
+    assert_true(size_after_checkpoints(&db) < empty + full / 8);
+    /* A queue: the file stays as long as what is in it. */
+    must(&db, insert_rows(&db, 10000, 200));
+    for (uint32_t round = 0; round < 40; round++) {
+        must(&db, insert_rows(&db, 10200 + round * 200, 200));
+        delete_rows(&db, 10000 + round * 200, 200);
+        uint64_t size = size_after_checkpoints(&db);
+        least = size < least ? size : least;
+        most = size > most ? size : most;
+    }
+    assert_true(most < empty + full / 4);
+    assert_int_equal(count_rows(&db), 200);
+    expect_whole(&db);
+    txn_session_close(db.session);
+    txn_manager_close(db.manager);
+    must(&db, store_close(&db.op, db.store));
+    op_end(&db.op);
+    os_vfs_destroy(db.vfs);
+}
+
+/* ---- files of earlier programs -------------------------------------------------------------------- */
+
+/* Puts a fixture in the place of the database; with_log: its log too. */
+static void unpack(const char *name, bool with_log)
+{
+    char command[900];
+    const char *top = getenv("srcdir") ? getenv("srcdir") : ".";
+    snprintf(command, sizeof command, "gzip -dc %s/tests/fixtures/%s.db.gz >%s", top, name, path);
+    assert_int_equal(system(command), 0);
+    snprintf(command, sizeof command, "gzip -dc %s/tests/fixtures/%s.db-wal.gz >%s", top, name, wal_path);
+    if (with_log)
+        assert_int_equal(system(command), 0);
+}
+
+static void expect_fixture(int rows)
+{
+    isolde_conn *conn;
+    char count[20];
+    isolde_db *db = open_database(&conn);
+    snprintf(count, sizeof count, "%d", rows);
+    expect_answer(conn, "SELECT count(*) FROM fixture", count);
+    expect_answer(conn, "SELECT name FROM fixture WHERE id = 7", "name 7");
+    expect_answer(conn, "SELECT length(long) FROM fixture WHERE id = 1", "9000");
+    expect_answer(conn, "SELECT id FROM fixture WHERE price = 1.50", "3");
+    expect_answer(conn, "SELECT day FROM fixture WHERE id = 2", "2026-01-03");
+    expect_answer(conn, "CHECK DATABASE", "no error found");
+    run(conn, "INSERT INTO fixture VALUES (1000, 'new', 1, NULL, '2026-02-01', NULL)");
+    close_database(db, conn);
+}
+
+static void files_of_format_1_are_opened(void **state)
+{
+    unpack("format-1-clean", false);
+    expect_fixture(40);
+    unpack("format-1-crashed", true);
+    expect_fixture(60);
+    unpack("format-1-clean", false);
+    change_identity(set_newer_format);
+    expect_refusal("0A000", "newer version");
+}
+
 #define IN_A_FOLDER(test) cmocka_unit_test_setup_teardown(test, make_folder, remove_folder)
 
 int main(void)
@@ -621,6 +731,8 @@ int main(void)
         IN_A_FOLDER(an_unclean_file_without_its_log_is_refused),
         IN_A_FOLDER(the_log_of_another_database_is_refused),
         IN_A_FOLDER(after_a_clean_close_one_file_is_the_database),
+        cmocka_unit_test(deleted_rows_give_their_space_back),
+        IN_A_FOLDER(files_of_format_1_are_opened),
         cmocka_unit_test(a_full_disk_ends_the_transaction_and_nothing_else),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

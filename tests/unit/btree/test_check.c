@@ -270,6 +270,55 @@ static void damaged_pages_give_errors(void **state)
     printf("test_check seed=%llu count=%llu failures=0\n", (unsigned long long)seed, (unsigned long long)count);
 }
 
+struct seen_damage {
+    _Atomic uint64_t page, tree, count;
+};
+
+static void note_damage(void *arg, PageNo page, TreeId tree, const char *rule)
+{
+    struct seen_damage *seen = arg;
+    atomic_store(&seen->page, page);
+    atomic_store(&seen->tree, tree);
+    atomic_fetch_add(&seen->count, 1);
+}
+
+/* A leaf is spoilt on the disk, one time so that its checksum tells, the other so that only its rules do. */
+static void scrub_finds_a_cold_page(void **state)
+{
+    struct fixture *fixture = *state;
+    struct op *op = &fixture->op;
+    for (int with_checksum = 0; with_checksum < 2; with_checksum++) {
+        static uint8_t page[4096];
+        struct store_options options = {.vfs = fixture->vfs, .path = "test.db", .cache_size = 64 * 4096, .no_background = true};
+        struct seen_damage seen = {0};
+        struct store_scrub scrub = {.rate = UINT64_C(1) << 30, .pause_us = 1000, .arg = &seen, .damaged = note_damage};
+        struct os_file *file;
+        size_t got;
+        TreeId id = btree_id(fixture->tree);
+        PageNo leaf = page_of(fixture, false);
+        OK(store_close(op, fixture->store));
+        OK(os_open(op, fixture->vfs, "test.db", 0, &file));
+        OK(os_read(op, file, leaf * 4096, page, 4096, &got));
+        node_head((struct node){page, 4096})->ghosts ^= 1;
+        if (with_checksum)
+            page_set_checksum(page, 4096);
+        OK(os_write(op, file, leaf * 4096, page, 4096));
+        OK(store_open(op, &options, &fixture->store));
+        OK(store_start_scrub(op, fixture->store, &scrub));
+        for (int i = 0; atomic_load(&seen.count) == 0 && i < 5000; i++)
+            os_sleep_us(1000);
+        store_stop_scrub(fixture->store);
+        assert_int_equal(atomic_load(&seen.page), leaf);
+        assert_int_equal(atomic_load(&seen.tree), with_checksum ? id : 0);
+        node_head((struct node){page, 4096})->ghosts ^= 1;
+        page_set_checksum(page, 4096);
+        OK(os_write(op, file, leaf * 4096, page, 4096));
+        os_close(file);
+        OK(btree_open(op, fixture->store, id, &fixture->tree));
+        expect_whole(op, fixture->store);
+    }
+}
+
 #define CASE(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void)
@@ -278,7 +327,8 @@ int main(void)
         CASE(exchanged_slots_are_found), CASE(slot_out_of_the_heap_is_found), CASE(overlapping_cells_are_found),
         CASE(wrong_head_of_a_slot_is_found), CASE(wrong_fence_is_found), CASE(wrong_count_of_ghosts_is_found),
         CASE(page_reached_twice_is_found), CASE(page_of_another_tree_is_found), CASE(page_marked_free_is_found),
-        CASE(leaked_page_is_found), CASE(cut_overflow_chain_is_found), cmocka_unit_test(damaged_pages_give_errors),
+        CASE(leaked_page_is_found), CASE(cut_overflow_chain_is_found), CASE(scrub_finds_a_cold_page),
+        cmocka_unit_test(damaged_pages_give_errors),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

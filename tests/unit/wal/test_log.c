@@ -499,7 +499,7 @@ static void live(struct world *w, struct rng *rng, uint64_t *next, uint64_t *dur
             if (wal_checkpoint(&w->op, w->wal, &cp, &at))
                 return;
             *durable = *next;
-            w->start = (struct wal_start){at, lsn, wal_durable_end(w->wal)};
+            w->start = (struct wal_start){.checkpoint = at, .redo = lsn, .proven = wal_durable_end(w->wal)};
             wal_release(w->wal, lsn);
         }
     }
