@@ -378,6 +378,25 @@ struct statement *parse__statement(struct parse *p, enum statement_kind kind, co
     return statement;
 }
 
+struct statement *parse__deallocate(struct parse *p, const struct token *token, const char *name)
+{
+    struct statement *statement = parse__statement(p, STATEMENT_DEALLOCATE, token);
+
+    statement->prepare = PARSE_NEW(p, ast_prepare);
+    statement->prepare->name = name;
+    return statement;
+}
+
+struct ast_fetch *parse__fetch(struct parse *p, enum ast_direction direction, int64_t count, const struct token *name)
+{
+    struct ast_fetch *fetch = PARSE_NEW(p, ast_fetch);
+
+    fetch->name = name->text;
+    fetch->direction = direction;
+    fetch->count = count;
+    return fetch;
+}
+
 struct statement *parse__transaction(struct parse *p, const struct token *token, enum ast_transaction_kind kind)
 {
     struct statement *statement = parse__statement(p, STATEMENT_TRANSACTION, token);

@@ -45,6 +45,7 @@ struct ast_type {
     int modifier_count;             /* -1: none given */
     int64_t modifiers[2];
     int position;
+    struct ast_type *next;          /* in a list */
 };
 
 /* ---- expressions ---- */
@@ -328,6 +329,34 @@ struct ast_set_constraints {
     bool deferred;
 };
 
+struct statement;
+
+/* PREPARE, EXECUTE, DEALLOCATE. */
+struct ast_prepare {
+    const char *name;               /* DEALLOCATE: NULL for ALL */
+    struct ast_type *types;         /* PREPARE */
+    struct statement *statement;
+    struct ast_expr *args;          /* EXECUTE */
+    int arg_count;
+};
+
+/* DECLARE, CLOSE. */
+struct ast_cursor {
+    const char *name;               /* CLOSE: NULL for ALL */
+    bool scroll, no_scroll, hold;
+    struct statement *statement;
+};
+
+enum ast_direction { AST_FORWARD, AST_BACKWARD, AST_ABSOLUTE, AST_RELATIVE };
+
+/* FETCH, MOVE. */
+struct ast_fetch {
+    const char *name;
+    bool move;
+    enum ast_direction direction;
+    int64_t count;                  /* INT64_MAX: ALL */
+};
+
 struct ast_truncate {
     struct ast_name *tables;
     bool restart, cascade;
@@ -423,6 +452,7 @@ enum statement_kind {
     STATEMENT_SELECT, STATEMENT_INSERT, STATEMENT_UPDATE, STATEMENT_DELETE,
     STATEMENT_CREATE_TABLE, STATEMENT_CREATE_INDEX, STATEMENT_DROP_TABLE, STATEMENT_DROP_INDEX,
     STATEMENT_ALTER_TABLE, STATEMENT_RENAME, STATEMENT_TRUNCATE,
+    STATEMENT_PREPARE, STATEMENT_EXECUTE, STATEMENT_DEALLOCATE, STATEMENT_DECLARE, STATEMENT_FETCH, STATEMENT_CLOSE,
     STATEMENT_TRANSACTION, STATEMENT_SET_CONSTRAINTS, STATEMENT_SET, STATEMENT_SHOW, STATEMENT_RESET,
     STATEMENT_COPY, STATEMENT_EXPLAIN,
     STATEMENT_CHECKPOINT, STATEMENT_CHECK_DATABASE, STATEMENT_ANALYZE, STATEMENT_VACUUM,
@@ -443,6 +473,9 @@ struct statement {
         struct ast_alter *alter;
         struct ast_rename *rename;
         struct ast_truncate *truncate;
+        struct ast_prepare *prepare;    /* PREPARE, EXECUTE, DEALLOCATE */
+        struct ast_cursor *cursor;      /* DECLARE, CLOSE */
+        struct ast_fetch *fetch;        /* FETCH, MOVE */
         struct ast_set_constraints *set_constraints;
         struct ast_transaction *transaction;
         struct ast_set *set;

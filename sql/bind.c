@@ -308,6 +308,24 @@ int bind_table_expression(struct op *op, struct session *session, struct arena *
     return rc;
 }
 
+int bind_argument(struct op *op, struct session *session, struct arena *arena, const struct ast_expr *ast, int number,
+                  struct sql_type type, struct expr **expr)
+{
+    struct bind_params params = { 0 };
+    struct binder b = { .op = op, .session = session, .arena = arena, .params = &params };
+    int rc = bind_alone(&b, ast, NULL, PLACE_EXECUTE, expr);
+
+    if (!rc && (*expr)->type.oid != TYPE_UNKNOWN && !bind__can_coerce((*expr)->type.oid, type.oid, CAST_ASSIGNMENT)) {
+        rc = op_fail_at(op, (*expr)->position, "42804", "parameter $%d of type %s cannot be coerced to the expected type %s", number,
+                        type_info((*expr)->type.oid)->name, type_info(type.oid)->name);
+        op_hint(op, "You will need to rewrite or cast the expression.");
+    }
+    if (!rc)
+        rc = bind__assign(&b, *expr, type, "?column?", false, expr);
+    release_tables(&b);
+    return rc;
+}
+
 int bind_transform(struct op *op, struct session *session, struct arena *arena, const struct ast_expr *ast, struct table_def *table,
                    int column, struct sql_type type, struct expr **expr)
 {

@@ -19,6 +19,7 @@ const char *bind__place_name(enum place place)
         [PLACE_RETURNING] = "RETURNING", [PLACE_DEFAULT] = "DEFAULT", [PLACE_FILTER] = "FILTER", [PLACE_INSERT] = "INSERT",
         [PLACE_CHECK] = "check constraints", [PLACE_GENERATED] = "column generation expressions", [PLACE_INDEX] = "index expressions",
         [PLACE_PREDICATE] = "index predicates", [PLACE_TRANSFORM] = "transform expressions",
+        [PLACE_EXECUTE] = "EXECUTE parameters",
     };
 
     return names[place];
@@ -369,7 +370,7 @@ static int bind_subselect(struct binder *b, const struct ast_expr *ast, bool one
     static const char *const forbidden[] = {
         [PLACE_DEFAULT] = "DEFAULT expression", [PLACE_CHECK] = "check constraint", [PLACE_INDEX] = "index expression",
         [PLACE_GENERATED] = "column generation expression", [PLACE_PREDICATE] = "index predicate",
-        [PLACE_TRANSFORM] = "transform expression",
+        [PLACE_TRANSFORM] = "transform expression", [PLACE_EXECUTE] = "EXECUTE parameter",
     };
 
     if ((size_t)b->scope->place < COUNT_OF(forbidden) && forbidden[b->scope->place])

@@ -87,6 +87,8 @@ statement(A) ::= create_index(S). { A = S; }
 statement(A) ::= drop(S). { A = S; }
 statement(A) ::= alter(S). { A = S; }
 statement(A) ::= truncate(S). { A = S; }
+statement(A) ::= named(S). { A = S; }
+statement(A) ::= cursor(S). { A = S; }
 statement(A) ::= transaction(S). { A = S; }
 statement(A) ::= set(S). { A = S; }
 statement(A) ::= show(S). { A = S; }
@@ -819,6 +821,97 @@ relations(A) ::= relations(L) COMMA relation(N). { A = L; LIST_ADD(A, N); }
 opt_restart(A) ::= . { A = false; }
 opt_restart(A) ::= CONTINUE IDENTITY. { A = false; }
 opt_restart(A) ::= RESTART IDENTITY. { A = true; }
+
+/* ---- PREPARE and cursors ---- */
+
+%type named {struct statement *}
+named(A) ::= PREPARE(T) colid(N) prepare_types(L) AS data_statement(S). {
+    A = parse__statement(p, STATEMENT_PREPARE, &T);
+    A->prepare = PARSE_NEW(p, ast_prepare);
+    A->prepare->name = N.text;
+    A->prepare->types = L.first;
+    A->prepare->statement = S;
+}
+named(A) ::= EXECUTE(T) colid(N) execute_args(L). {
+    A = parse__statement(p, STATEMENT_EXECUTE, &T);
+    A->prepare = PARSE_NEW(p, ast_prepare);
+    A->prepare->name = N.text;
+    A->prepare->args = L.first;
+    A->prepare->arg_count = L.count;
+}
+named(A) ::= DEALLOCATE(T) colid(N). { A = parse__deallocate(p, &T, N.text); }
+named(A) ::= DEALLOCATE(T) PREPARE colid(N). { A = parse__deallocate(p, &T, N.text); }
+named(A) ::= DEALLOCATE(T) ALL. { A = parse__deallocate(p, &T, NULL); }
+named(A) ::= DEALLOCATE(T) PREPARE ALL. { A = parse__deallocate(p, &T, NULL); }
+%type prepare_types {struct type_list}
+prepare_types(A) ::= . { LIST_INIT(A); }
+prepare_types(A) ::= LP types(L) RP. { A = L; }
+%type types {struct type_list}
+types(A) ::= typename(N). { LIST_ONE(A, N); }
+types(A) ::= types(L) COMMA typename(N). { A = L; LIST_ADD(A, N); }
+%type execute_args {struct expr_list}
+execute_args(A) ::= . { LIST_INIT(A); }
+execute_args(A) ::= LP expr_list(L) RP. { A = L; }
+
+%type cursor {struct statement *}
+cursor(A) ::= DECLARE(T) colid(N) cursor_options(O) CURSOR hold(H) FOR select(S). {
+    A = parse__statement(p, STATEMENT_DECLARE, &T);
+    A->cursor = O;
+    O->name = N.text;
+    O->hold = H;
+    O->statement = parse__statement(p, STATEMENT_SELECT, &T);
+    O->statement->select = S;
+    if (O->scroll && O->no_scroll)
+        op_fail(p->op, "42P11", "cannot specify both %s and %s", "SCROLL", "NO SCROLL");
+}
+cursor(A) ::= CLOSE(T) colid(N). {
+    A = parse__statement(p, STATEMENT_CLOSE, &T);
+    A->cursor = PARSE_NEW(p, ast_cursor);
+    A->cursor->name = N.text;
+}
+cursor(A) ::= CLOSE(T) ALL. {
+    A = parse__statement(p, STATEMENT_CLOSE, &T);
+    A->cursor = PARSE_NEW(p, ast_cursor);
+}
+cursor(A) ::= FETCH(T) fetch(F). { A = parse__statement(p, STATEMENT_FETCH, &T); A->fetch = F; }
+cursor(A) ::= MOVE(T) fetch(F). { A = parse__statement(p, STATEMENT_FETCH, &T); A->fetch = F; F->move = true; }
+%type cursor_options {struct ast_cursor *}
+cursor_options(A) ::= . { A = PARSE_NEW(p, ast_cursor); }
+cursor_options(A) ::= cursor_options(O) SCROLL. { A = O; A->scroll = true; }
+cursor_options(A) ::= cursor_options(O) NO SCROLL. { A = O; A->no_scroll = true; }
+cursor_options(A) ::= cursor_options(O) INSENSITIVE. { A = O; }
+cursor_options(A) ::= cursor_options(O) ASENSITIVE. { A = O; }
+cursor_options(A) ::= cursor_options(O) BINARY(T). { A = O; parse__refuse(p, T.position, "A BINARY cursor"); }
+%type hold {bool}
+hold(A) ::= . { A = false; }
+hold(A) ::= WITH HOLD. { A = true; }
+hold(A) ::= WITHOUT HOLD. { A = false; }
+%type fetch {struct ast_fetch *}
+fetch(A) ::= opt_from_in_name(N). { A = parse__fetch(p, AST_FORWARD, 1, &N); }
+fetch(A) ::= NEXT opt_from_in colid(N). { A = parse__fetch(p, AST_FORWARD, 1, &N); }
+fetch(A) ::= PRIOR opt_from_in colid(N). { A = parse__fetch(p, AST_BACKWARD, 1, &N); }
+fetch(A) ::= FIRST opt_from_in colid(N). { A = parse__fetch(p, AST_ABSOLUTE, 1, &N); }
+fetch(A) ::= LAST opt_from_in colid(N). { A = parse__fetch(p, AST_ABSOLUTE, -1, &N); }
+fetch(A) ::= ABSOLUTE signed(I) opt_from_in colid(N). { A = parse__fetch(p, AST_ABSOLUTE, I, &N); }
+fetch(A) ::= RELATIVE signed(I) opt_from_in colid(N). { A = parse__fetch(p, AST_RELATIVE, I, &N); }
+fetch(A) ::= signed(I) opt_from_in colid(N). { A = parse__fetch(p, AST_FORWARD, I, &N); }
+fetch(A) ::= ALL opt_from_in colid(N). { A = parse__fetch(p, AST_FORWARD, INT64_MAX, &N); }
+fetch(A) ::= FORWARD opt_from_in colid(N). { A = parse__fetch(p, AST_FORWARD, 1, &N); }
+fetch(A) ::= FORWARD signed(I) opt_from_in colid(N). { A = parse__fetch(p, AST_FORWARD, I, &N); }
+fetch(A) ::= FORWARD ALL opt_from_in colid(N). { A = parse__fetch(p, AST_FORWARD, INT64_MAX, &N); }
+fetch(A) ::= BACKWARD opt_from_in colid(N). { A = parse__fetch(p, AST_BACKWARD, 1, &N); }
+fetch(A) ::= BACKWARD signed(I) opt_from_in colid(N). { A = parse__fetch(p, AST_BACKWARD, I, &N); }
+fetch(A) ::= BACKWARD ALL opt_from_in colid(N). { A = parse__fetch(p, AST_BACKWARD, INT64_MAX, &N); }
+opt_from_in_name(A) ::= colid(N). { A = N; }
+opt_from_in_name(A) ::= from_in colid(N). { A = N; }
+opt_from_in ::= .
+opt_from_in ::= from_in.
+from_in ::= FROM.
+from_in ::= IN.
+%type signed {int64_t}
+signed(A) ::= ICONST(T). { A = parse__integer(p, &T); }
+signed(A) ::= PLUS ICONST(T). { A = parse__integer(p, &T); }
+signed(A) ::= MINUS ICONST(T). { A = -parse__integer(p, &T); }
 
 /* ---- transactions ---- */
 

@@ -50,6 +50,22 @@ unreserved(A) ::= EXPRESSION(A).
 unreserved(A) ::= CONFLICT(A).
 unreserved(A) ::= NOTHING(A).
 unreserved(A) ::= CONSTRAINTS(A).
+unreserved(A) ::= PREPARE(A).
+unreserved(A) ::= EXECUTE(A).
+unreserved(A) ::= DEALLOCATE(A).
+unreserved(A) ::= DECLARE(A).
+unreserved(A) ::= CURSOR(A).
+unreserved(A) ::= SCROLL(A).
+unreserved(A) ::= HOLD(A).
+unreserved(A) ::= INSENSITIVE(A).
+unreserved(A) ::= ASENSITIVE(A).
+unreserved(A) ::= MOVE(A).
+unreserved(A) ::= CLOSE(A).
+unreserved(A) ::= ABSOLUTE(A).
+unreserved(A) ::= RELATIVE(A).
+unreserved(A) ::= FORWARD(A).
+unreserved(A) ::= BACKWARD(A).
+unreserved(A) ::= PRIOR(A).
 
 unreserved_as(A) ::= FILTER(A).  unreserved_as(A) ::= VARYING(A).  unreserved_as(A) ::= WITHOUT(A).
 unreserved_as(A) ::= WORD_UNRESERVED_AS(A).

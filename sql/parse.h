@@ -36,6 +36,7 @@ struct order_list { struct ast_order *first, *last; int count; };
 struct row_list { struct ast_row *first, *last; int count; };
 struct set_list { struct ast_set_item *first, *last; int count; };
 struct option_list { struct ast_option *first, *last; int count; };
+struct type_list { struct ast_type *first, *last; int count; };
 struct alter_list { struct ast_alter_action *first, *last; int count; };
 struct index_column_list { struct ast_index_column *first, *last; int count; };
 
@@ -141,6 +142,8 @@ size_t parse__offset(const struct parse *p, int position);
 struct ast_column *parse__column(struct parse *p, const struct token *name, struct ast_type *type, struct element *qualifiers);
 struct statement *parse__create_table(struct parse *p, const struct token *token, struct ast_name *table, bool if_not_exists,
                                       struct element *elements);
+struct statement *parse__deallocate(struct parse *p, const struct token *token, const char *name);
+struct ast_fetch *parse__fetch(struct parse *p, enum ast_direction direction, int64_t count, const struct token *name);
 struct statement *parse__transaction(struct parse *p, const struct token *token, enum ast_transaction_kind kind);
 struct statement *parse__set(struct parse *p, const struct token *token, struct ast_set *set, enum ast_set_scope scope);
 struct ast_set *parse__set_value(struct parse *p, const char *name, struct ast_word *values);

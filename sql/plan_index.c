@@ -29,6 +29,7 @@ struct matcher {
     Relations outer;
     struct cell_list *cells;
     bool failed;
+    struct expr **expressions;      /* of the table's indexes, over this range; NULL: there are none */
 };
 
 /* A growing list of alternatives for one column. */
@@ -59,8 +60,11 @@ static void add_interval(struct matcher *m, struct intervals *list, struct key_i
     list->items[list->count++] = interval;
 }
 
+/* A column of the table, or behind them an expression of an index. */
 static bool is_column(const struct matcher *m, const struct expr *expr, int column)
 {
+    if (column >= m->table->column_count)
+        return m->expressions && expr_equal(plan__bare(expr), plan__bare(m->expressions[column - m->table->column_count]));
     expr = plan__bare(expr);
     return expr->kind == EXPR_COLUMN && expr->level == 0 && expr->range == m->range && expr->column == column;
 }
@@ -635,11 +639,57 @@ static int add_scan(struct matcher *m, struct join_item *item, const struct inde
     return OP_OK;
 }
 
-static bool index_usable(struct matcher *m, const struct index_def *index)
+static struct expr *to_range(void *arg, struct op *op, const struct expr *expr)
+{
+    struct matcher *m = arg;
+    if (expr->kind != EXPR_COLUMN)
+        return NULL;
+    struct expr *column = op_arena_alloc(op, m->planner->arena, sizeof *column);
+    if (column) {
+        *column = *expr;
+        column->range = m->range;
+    }
+    return column;
+}
+
+/* Expressions and conditions of the table's indexes, over this item's columns. */
+static int bind_expressions(struct matcher *m)
+{
+    struct table_def *table = m->problem->query->ranges[m->range].table;
+    struct arena *arena = m->planner->arena;
+
+    if (table->expression_count == 0)
+        return OP_OK;
+    m->expressions = op_arena_alloc(m->op, arena, (size_t)table->expression_count * sizeof *m->expressions);
+    if (!m->expressions)
+        return OP_FAILED;
+    for (int i = 0; i < table->expression_count; i++) {
+        const struct column_def *column = &table->columns[table->column_count + i];
+        struct expr *expr;
+        if (bind_table_expression(m->op, m->planner->session, arena, column->default_sql, NULL, table, BIND_INDEX,
+                                  (struct sql_type){ 0, -1 }, &expr)
+            || expr_fold(m->op, arena, &expr) || !(m->expressions[i] = expr_copy(m->op, arena, expr, to_range, m)))
+            return OP_FAILED;
+    }
+    return OP_OK;
+}
+
+/* A partial index holds what the conditions ask for if they imply its own. */
+static bool holds_enough(struct matcher *m, const struct index_def *index, const struct condition_list *filters)
+{
+    if (index->predicate < 0)
+        return true;
+    const struct expr **given = op_arena_alloc(m->op, m->planner->arena, ((size_t)filters->count + 1) * sizeof(struct expr *));
+    for (int i = 0; given && i < filters->count; i++)
+        given[i] = filters->items[i]->expr;
+    return given && expr_implied(given, filters->count, m->expressions[index->predicate - m->table->column_count]);
+}
+
+static bool index_usable(struct matcher *m, const struct index_def *index, const struct condition_list *filters)
 {
     struct txn_session *session = session_txn(m->planner->session);
 
-    if (index->predicate >= 0)
+    if (!holds_enough(m, index, filters))
         return false;
     return index->valid_from == 0 || !txn_in_progress(session) || txn_read_ts(session) == 0
         || index->valid_from <= txn_read_ts(session);
@@ -655,7 +705,9 @@ int plan__scan_paths(struct op *op, struct planner *planner, struct join_problem
     paths->count = 0;
     if (plan__table_size(op, planner, table, &rows, &pages))
         return OP_FAILED;
-    struct matcher m = { op, planner, problem, item->range, table, outer, cells, false };
+    struct matcher m = { op, planner, problem, item->range, table, outer, cells, false, NULL };
+    if (bind_expressions(&m))
+        return OP_FAILED;
     if (!outer && add_scan(&m, item, NULL, 1, false, rows, pages, paths))
         return OP_FAILED;
     if (joining) {
@@ -669,7 +721,7 @@ int plan__scan_paths(struct op *op, struct planner *planner, struct join_problem
     }
     for (int i = 0; i < table->index_count; i++) {
         struct index_match match;
-        if (!index_usable(&m, &table->indexes[i]))
+        if (!index_usable(&m, &table->indexes[i], &item->filters))
             continue;
         if (match_index(&m, &table->indexes[i], &conditions, &match))
             return OP_FAILED;
@@ -686,13 +738,16 @@ int plan__scan_paths(struct op *op, struct planner *planner, struct join_problem
 double plan__known_selectivity(struct op *op, struct planner *planner, struct join_problem *problem, struct join_item *item)
 {
     const struct table_def *table = problem->query->ranges[item->range].table;
-    struct matcher m = { op, planner, problem, item->range, table, 0, NULL, false };
+    struct matcher m = { op, planner, problem, item->range, table, 0, NULL, false, NULL };
     double best = -1;
     int most = 0;
 
+    if (bind_expressions(&m))
+        return -1;
+
     for (int i = 0; i < table->index_count; i++) {
         struct index_match match;
-        if (!index_usable(&m, &table->indexes[i]) || match_index(&m, &table->indexes[i], &item->filters, &match)
+        if (!index_usable(&m, &table->indexes[i], &item->filters) || match_index(&m, &table->indexes[i], &item->filters, &match)
             || match.matched.count <= most)
             continue;
         double fraction = known_fraction(&m, &match);

@@ -27,11 +27,17 @@ const char *prepared__command(const struct statement *statement)
         [STATEMENT_SELECT] = "SELECT", [STATEMENT_INSERT] = "INSERT", [STATEMENT_UPDATE] = "UPDATE", [STATEMENT_DELETE] = "DELETE",
         [STATEMENT_CREATE_TABLE] = "CREATE TABLE", [STATEMENT_CREATE_INDEX] = "CREATE INDEX", [STATEMENT_DROP_TABLE] = "DROP TABLE",
         [STATEMENT_DROP_INDEX] = "DROP INDEX",
-        [STATEMENT_ALTER_TABLE] = "ALTER TABLE", [STATEMENT_TRUNCATE] = "TRUNCATE TABLE", [STATEMENT_TRANSACTION] = "TRANSACTION", [STATEMENT_SET_CONSTRAINTS] = "SET CONSTRAINTS", [STATEMENT_SET] = "SET",
+        [STATEMENT_ALTER_TABLE] = "ALTER TABLE", [STATEMENT_TRUNCATE] = "TRUNCATE TABLE", [STATEMENT_TRANSACTION] = "TRANSACTION", [STATEMENT_PREPARE] = "PREPARE",
+        [STATEMENT_EXECUTE] = "EXECUTE", [STATEMENT_DEALLOCATE] = "DEALLOCATE", [STATEMENT_DECLARE] = "DECLARE CURSOR",
+        [STATEMENT_FETCH] = "FETCH", [STATEMENT_CLOSE] = "CLOSE CURSOR", [STATEMENT_SET_CONSTRAINTS] = "SET CONSTRAINTS", [STATEMENT_SET] = "SET",
         [STATEMENT_SHOW] = "SHOW", [STATEMENT_RESET] = "RESET", [STATEMENT_COPY] = "COPY", [STATEMENT_EXPLAIN] = "EXPLAIN",
         [STATEMENT_CHECKPOINT] = "CHECKPOINT", [STATEMENT_CHECK_DATABASE] = "CHECK DATABASE", [STATEMENT_ANALYZE] = "ANALYZE",
         [STATEMENT_VACUUM] = "VACUUM", [STATEMENT_BACKUP] = "BACKUP",
     };
+    if (statement->kind == STATEMENT_CLOSE && !statement->cursor->name)
+        return "CLOSE CURSOR ALL";
+    if (statement->kind == STATEMENT_DEALLOCATE && !statement->prepare->name)
+        return "DEALLOCATE ALL";
     if (statement->kind == STATEMENT_RENAME)
         return statement->rename->kind == AST_RENAME_INDEX ? "ALTER INDEX" : "ALTER TABLE";
     return names[statement->kind];
@@ -92,6 +98,20 @@ int prepared__keep_texts(struct op *op, struct prepared *prepared, const char *c
     for (int i = 0; i < prepared->column_count; i++) {
         row[i].null = !texts[i];
         if (texts[i] && keep_bytes(op, prepared, (struct bytes){(const uint8_t *)texts[i], strlen(texts[i])}, &row[i].s) != 0)
+            return OP_FAILED;
+    }
+    return 0;
+}
+
+int prepared__keep_values(struct op *op, struct prepared *prepared, const struct datum *values)
+{
+    struct datum *row = keep_row(op, prepared);
+    if (!row)
+        return OP_FAILED;
+    for (int i = 0; i < prepared->column_count; i++) {
+        row[i] = values[i];
+        if (!row[i].null && type_form(prepared->columns[i].type.oid) == FORM_BYTES &&
+            keep_bytes(op, prepared, row[i].s, &row[i].s) != 0)
             return OP_FAILED;
     }
     return 0;
@@ -261,7 +281,15 @@ int prepared__bind(struct op *op, struct prepared *prepared)
 
 /* ---- making and freeing --------------------------------------------------------------------------- */
 
-static int parse(struct op *op, struct prepared *prepared, const char *sql, size_t len, size_t *tail)
+/* The statement inside of a PREPARE or DECLARE. */
+static struct statement *inner_of(struct statement *statement)
+{
+    struct statement *inner = statement->kind == STATEMENT_PREPARE ? statement->prepare->statement : statement->cursor->statement;
+    inner->param_count = statement->param_count;
+    return inner;
+}
+
+static int parse(struct op *op, struct prepared *prepared, const char *sql, size_t len, bool inner, size_t *tail)
 {
     prepared->sql = arena_strndup(&prepared->arena, sql, len);
     if (!prepared->sql)
@@ -271,6 +299,8 @@ static int parse(struct op *op, struct prepared *prepared, const char *sql, size
     prepared->len = *tail;
     if (!prepared->statement)
         return 0;
+    if (inner)
+        prepared->statement = inner_of(prepared->statement);
     const struct statement *statement = prepared->statement;
     if (has_plan(statement))
         prepared->planned = statement;
@@ -281,9 +311,10 @@ static int parse(struct op *op, struct prepared *prepared, const char *sql, size
     return 0;
 }
 
-static int make_params(struct op *op, struct prepared *prepared)
+static int make_params(struct op *op, struct prepared *prepared, const struct sql_type *types, int type_count)
 {
-    int count = prepared->statement->param_count;
+    bool kept = prepared->statement->kind == STATEMENT_PREPARE;     /* they are the inner statement's */
+    int count = kept ? 0 : prepared->statement->param_count > type_count ? prepared->statement->param_count : type_count;
     size_t room = (size_t)count + 1;
 
     if (count > 65535)
@@ -295,7 +326,7 @@ static int make_params(struct op *op, struct prepared *prepared)
         return OP_FAILED;
     prepared->param_count = count;
     for (int i = 0; i < count; i++) {
-        prepared->param_types[i] = (struct sql_type){TYPE_UNKNOWN, -1};
+        prepared->param_types[i] = i < type_count ? types[i] : (struct sql_type){TYPE_UNKNOWN, -1};
         prepared->params[i].null = true;
     }
     if (count > 0 && !has_plan(prepared->statement))
@@ -303,9 +334,9 @@ static int make_params(struct op *op, struct prepared *prepared)
     return 0;
 }
 
-static int describe(struct op *op, struct prepared *prepared)
+static int describe(struct op *op, struct prepared *prepared, const struct sql_type *types, int type_count)
 {
-    if (session__check_state(op, prepared->session, prepared->statement) != 0 || make_params(op, prepared) != 0)
+    if (session__check_state(op, prepared->session, prepared->statement) != 0 || make_params(op, prepared, types, type_count) != 0)
         return OP_FAILED;
     if (!has_plan(prepared->statement) && utility_describe(op, prepared) != 0)
         return OP_FAILED;
@@ -315,7 +346,8 @@ static int describe(struct op *op, struct prepared *prepared)
     return prepared->row ? 0 : OP_FAILED;
 }
 
-int prepared_make(struct op *op, struct session *session, const char *sql, size_t len, size_t *tail, struct prepared **out)
+static int make(struct op *op, struct session *session, const char *sql, size_t len, bool inner, const struct sql_type *types,
+                int type_count, size_t *tail, struct prepared **out)
 {
     struct prepared *prepared = mem_calloc(1, sizeof *prepared);
 
@@ -326,7 +358,7 @@ int prepared_make(struct op *op, struct session *session, const char *sql, size_
         session__fail(op, session);
         return OP_FAILED;
     }
-    if (!session->streaming)        /* else it may be meant for the statement whose rows are being read */
+    if (!session->streaming && !inner)      /* else it may be meant for the statement whose rows are being read */
         forget_interruption(session);
     prepared->session = session;
     prepared->next = session->first;
@@ -337,13 +369,26 @@ int prepared_make(struct op *op, struct session *session, const char *sql, size_
     arena_init(&prepared->arena);
     arena_init(&prepared->plan_arena);
     arena_init(&prepared->kept.arena);
-    if (parse(op, prepared, sql, len, tail) != 0 || (prepared->statement && describe(op, prepared) != 0)) {
+    if (parse(op, prepared, sql, len, inner, tail) != 0 ||
+        (prepared->statement && describe(op, prepared, types, type_count) != 0)) {
         session__fail(op, session);
         prepared_free(prepared);
         return OP_FAILED;
     }
     *out = prepared;
     return 0;
+}
+
+int prepared_make(struct op *op, struct session *session, const char *sql, size_t len, size_t *tail, struct prepared **out)
+{
+    return make(op, session, sql, len, false, NULL, 0, tail, out);
+}
+
+int prepared__make_inner(struct op *op, struct session *session, const char *sql, size_t len, const struct sql_type *types,
+                         int type_count, struct prepared **inner)
+{
+    size_t tail;
+    return make(op, session, sql, len, true, types, type_count, &tail, inner);
 }
 
 void prepared_free(struct prepared *prepared)

@@ -98,6 +98,30 @@ const char *prepared__command(const struct statement *statement);    /* "INSERT"
 int prepared__keep_texts(struct op *op, struct prepared *prepared, const char *const *texts) MUST_CHECK;
 int prepared__keep_batch(struct op *op, struct prepared *prepared, const struct batch *batch, int from) MUST_CHECK;
 
+/* One row of values, which are copied. */
+int prepared__keep_values(struct op *op, struct prepared *prepared, const struct datum *values) MUST_CHECK;
+/* Prepares the statement inside of a PREPARE or DECLARE, whose whole text is given; the types of its first parameters are known. */
+int prepared__make_inner(struct op *op, struct session *session, const char *sql, size_t len, const struct sql_type *types,
+                         int type_count, struct prepared **inner) MUST_CHECK;
+
+/* ---- named.c ---- */
+
+int named_prepare(struct op *op, struct prepared *prepared) MUST_CHECK;
+int named_describe(struct op *op, struct prepared *prepared) MUST_CHECK;
+int named_execute(struct op *op, struct prepared *prepared) MUST_CHECK;
+const char *named_tag(struct prepared *prepared);
+int named_deallocate(struct op *op, struct session *session, const char *name) MUST_CHECK;
+/* Runs a statement to its end as part of `prepared`; keep is called for each row. */
+int prepared__run_inner(struct op *op, struct prepared *prepared, struct prepared *inner,
+                        int (*keep)(void *arg, struct op *op, struct prepared *inner), void *arg) MUST_CHECK;
+
+/* ---- cursor.c ---- */
+
+int cursor_declare(struct op *op, struct prepared *prepared) MUST_CHECK;
+int cursor_describe(struct op *op, struct prepared *prepared) MUST_CHECK;
+int cursor_fetch(struct op *op, struct prepared *prepared) MUST_CHECK;
+int cursor_close(struct op *op, struct session *session, const char *name) MUST_CHECK;
+
 /* ---- utility.c ---- */
 
 /* Columns of SHOW, EXPLAIN, CHECK DATABASE. */

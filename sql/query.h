@@ -114,6 +114,9 @@ int bind_table_expression(struct op *op, struct session *session, struct arena *
 /* ALTER COLUMN TYPE: USING (`ast` NULL: the column itself), cast for assignment to the new type. */
 int bind_transform(struct op *op, struct session *session, struct arena *arena, const struct ast_expr *ast, struct table_def *table,
                    int column, struct sql_type type, struct expr **expr) MUST_CHECK;
+/* EXECUTE: the value of parameter `number`, cast for assignment to its type. */
+int bind_argument(struct op *op, struct session *session, struct arena *arena, const struct ast_expr *ast, int number,
+                  struct sql_type type, struct expr **expr) MUST_CHECK;
 void query_release(struct query *query);
 /* The same SELECT written twice at one place: `a` and `b` give the same rows. */
 bool query_equal(const struct query *a, const struct query *b);

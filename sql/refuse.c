@@ -18,8 +18,8 @@ void parse__refuse(struct parse *p, int position, const char *feature)
 /* ---- statements ---- */
 
 static const char *const statements[] = {
-    "call", "close", "cluster", "comment", "deallocate", "declare", "discard", "do", "execute", "fetch", "grant", "import",
-    "listen", "load", "lock", "merge", "move", "notify", "prepare", "reassign", "refresh", "reindex", "revoke", "security",
+    "call", "cluster", "comment", "discard", "do", "grant", "import",
+    "listen", "load", "lock", "merge", "notify", "reassign", "refresh", "reindex", "revoke", "security",
     "unlisten", "with",
 };
 

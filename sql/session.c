@@ -64,6 +64,8 @@ void session_close(struct session *session)
     prepared__cut(session);
     if (txn_in_progress(session->txn))
         txn_rollback(session->txn);
+    cursor_close_all(session);
+    named_close(session);
     drop_savepoints(session, 0);
     catalog__end(session);
     fkey_close(session);
@@ -175,6 +177,7 @@ static void roll_back(struct session *session)
     if (txn_in_progress(session->txn))
         txn_rollback(session->txn);
     settings_rollback(session, 0);
+    cursor_end(session, false);
     forget_transaction(session);
 }
 
@@ -187,10 +190,12 @@ static int commit(struct op *op, struct session *session)
     }
     if (txn_in_progress(session->txn) && txn_commit(op, session->txn) != 0) {
         settings_rollback(session, 0);
+        cursor_end(session, false);
         forget_transaction(session);
         return OP_FAILED;
     }
     settings_commit(session);
+    cursor_end(session, true);
     forget_transaction(session);
     return 0;
 }
@@ -424,6 +429,7 @@ static int rollback_to(struct op *op, struct session *session, const char *name)
         return OP_FAILED;
     settings_rollback(session, session->savepoints[i].settings);
     fkey_rollback(session, session->savepoints[i].deferred);
+    cursor_rolled_back(session, i);
     drop_savepoints(session, i + 1);
     catalog__rolled_back(session);
     session->block = BLOCK_OPEN;
@@ -449,6 +455,7 @@ static int savepoint_statement(struct op *op, struct session *session, const str
         i = find_savepoint(op, session, statement->savepoint);
         if (i < 0)
             return OP_FAILED;
+        cursor_released(session, i);
         drop_savepoints(session, i);
         return 0;
     }

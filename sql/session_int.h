@@ -47,6 +47,9 @@ struct session {
 
     struct fkey_queue *fkeys;       /* checks of foreign keys that are due; NULL until there is one */
 
+    struct named_statement *named;  /* PREPARE */
+    struct cursor *cursors;
+
     struct prepared *streaming;     /* the statement whose rows are being handed out */
     struct prepared *first;         /* all prepared statements */
 
@@ -85,6 +88,15 @@ const char *session__level_name(enum txn_level level);
 int prepared__detach(struct op *op, struct session *session) MUST_CHECK;
 /* The transaction is over: whatever streams has nothing to read any more. */
 void prepared__cut(struct session *session);
+
+/* ---- named.c, cursor.c ---- */
+
+void named_close(struct session *session);
+/* The transaction is over; it was rolled back to where `savepoints` of them were open; a savepoint was released. */
+void cursor_end(struct session *session, bool committed);
+void cursor_rolled_back(struct session *session, int savepoints);
+void cursor_released(struct session *session, int savepoints);
+void cursor_close_all(struct session *session);
 
 /* ---- ddl*.c ---- */
 

@@ -34,6 +34,10 @@ int utility_describe(struct op *op, struct prepared *prepared)
         return backup_describe(op, prepared);
     case STATEMENT_COPY:
         return copy_describe(op, prepared);
+    case STATEMENT_EXECUTE:
+        return named_describe(op, prepared);
+    case STATEMENT_FETCH:
+        return cursor_describe(op, prepared);
     default:
         return 0;
     }
@@ -244,6 +248,16 @@ int utility_run(struct op *op, struct prepared *prepared)
     case STATEMENT_ALTER_TABLE: case STATEMENT_RENAME: case STATEMENT_TRUNCATE:
         return define(op, prepared);
     case STATEMENT_TRANSACTION: return transaction(op, prepared);
+    case STATEMENT_PREPARE: return named_prepare(op, prepared);
+    case STATEMENT_EXECUTE:
+        if (named_execute(op, prepared) != 0)
+            return OP_FAILED;
+        tag(prepared, named_tag(prepared));
+        return 0;
+    case STATEMENT_DEALLOCATE: return named_deallocate(op, session, statement->prepare->name);
+    case STATEMENT_DECLARE: return cursor_declare(op, prepared);
+    case STATEMENT_FETCH: return cursor_fetch(op, prepared);
+    case STATEMENT_CLOSE: return cursor_close(op, session, statement->cursor->name);
     case STATEMENT_SET_CONSTRAINTS: return fkey_set(op, session, statement->set_constraints);
     case STATEMENT_SET: return session__set(op, session, statement->set);
     case STATEMENT_SHOW: return show(op, prepared);

@@ -259,7 +259,6 @@ static void what_is_not_supported_is_refused_by_name(void **state)
         { "select * from t for update", "FOR UPDATE is not supported" },
         { "create table t as select 1", "AS here is not supported" },
         { "lock table t", "LOCK is not supported" },
-        { "prepare p as select 1", "PREPARE is not supported" },
     };
 
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
