@@ -57,10 +57,10 @@ enum isolde_type {
 /* ---- databases and connections ---- */
 
 /* Opens the file, creating it if absent; ":memory:" is a private database in memory.  options: NULL or "name=value ..." of
- * synchronous (full|normal|off), cache_size, max_wal_size (with kB, MB, GB), page_size (at creation: 4096 to 65536), create (on|off),
- * scrub_rate (bytes per second at which a thread reads cold pages to find damage, 0: none; 1MB by default),
- * read_only (on|off: nothing is written to disk; what restart must repair after a crash is repaired in memory), archive_directory
- * (the log is copied there), archive_timeout (with ms, s, min; 60s) and archive_limit (16 times max_wal_size).
+ * synchronous (full|normal|off), cache_size, max_wal_size, version_store_memory, version_store_disk (with kB, MB, GB), page_size (at
+ * creation: 4096 to 65536), create (on|off), read_only (on|off: nothing is written to disk; what restart must repair after a crash is
+ * repaired in memory), scrub_rate (bytes per second at which a thread reads cold pages to find damage, 0: none; 1MB by default),
+ * archive_directory (the log is copied there), archive_timeout (with ms, s, min; 60s) and archive_limit (16 times max_wal_size).
  * A process that opens a file twice gets the same database.  *err (NULL pointer allowed) gets a report that
  * isolde_error_free frees. */
 ISOLDE_API int isolde_open(const char *path, const char *options, isolde_db **db, isolde_err **err);

@@ -713,11 +713,10 @@ static bool is_due(void *arg, const struct spill_leaf *leaf)
 static uint32_t needed(struct sweep *sweep, struct spill_item *item)
 {
     struct spill_entry *entry = spill__first(item);
-    CommitTs horizon = PLANTED("txn-spill-freed-early") ? txn_visible_ts(sweep->budget->manager) : sweep->horizon;
 
     for (uint32_t i = 0; i < item->entries; i++, entry = spill__next(entry)) {
         CommitTs ts = entry->ts != 0 ? entry->ts : writer__ts((*find_writer(sweep->shard, entry->writer))->txn);
-        if (ts != 0 && ts <= horizon) {
+        if (ts != 0 && ts <= sweep->horizon) {
             return i;
         }
     }
@@ -791,6 +790,9 @@ void budget__sweep(struct txn_manager *manager, CommitTs horizon)
 {
     struct budget *budget = manager->budget;
 
+    if (PLANTED("txn-spill-freed-early")) {
+        horizon = txn_visible_ts(manager);
+    }
     for (uint32_t i = 0; i < budget->shard_count; i++) {
         sweep_shard(budget, &budget->shards[i], horizon);
     }
@@ -945,6 +947,13 @@ void txn_version_stats(struct txn_manager *manager, struct txn_version_stats *st
     };
 }
 
+static int compare_ages(const void *a, const void *b)
+{
+    uint64_t left = ((const struct txn_snapshot_info *)a)->age_us, right = ((const struct txn_snapshot_info *)b)->age_us;
+
+    return (left < right) - (left > right);
+}
+
 int txn_snapshots(struct op *op, struct txn_manager *manager, struct txn_snapshot_info **list, size_t *count)
 {
     uint64_t now = os_clock_ns();
@@ -962,11 +971,14 @@ int txn_snapshots(struct op *op, struct txn_manager *manager, struct txn_snapsho
         if (read_ts != TXN_NO_SNAPSHOT) {
             (*list)[(*count)++] = (struct txn_snapshot_info){
                 .session = session->number, .read_ts = read_ts, .age_us = now > taken ? (now - taken) / 1000 : 0,
-                .given_up = read_ts == TXN_GIVEN_UP,
+                .given_up = read_ts == TXN_GIVEN_UP, .active = atomic_load(&session->slot->reading),
             };
         }
     }
     os_mutex_unlock(&manager->mutex);
+    if (*count > 1) {
+        qsort(*list, *count, sizeof(**list), compare_ages);
+    }
     for (size_t i = 0; i < *count; i++) {
         struct txn_snapshot_info *info = &(*list)[i];
         if (!info->given_up) {

@@ -273,7 +273,7 @@ static struct txn_manager *new_manager(struct op *op, struct store *store, const
         manager->options.reads_each = 8192;
     }
     if (manager->options.ended_kept == 0) {
-        manager->options.ended_kept = UINT32_MAX;
+        manager->options.ended_kept = 16384;
     }
     os_mutex_init(&manager->mutex, RANK_TXN_MANAGER);
     os_mutex_init(&manager->waits, RANK_WAIT_QUEUE);

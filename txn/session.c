@@ -91,6 +91,11 @@ struct txn_manager *txn_session_manager(struct txn_session *session)
     return session->manager;
 }
 
+uint32_t txn_session_number(const struct txn_session *session)
+{
+    return session->number;
+}
+
 void txn_set_statement(struct txn_session *session, const char *text, size_t len)
 {
     session->statement = text;

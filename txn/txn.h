@@ -26,7 +26,7 @@ enum txn_sync { TXN_SYNC_OFF, TXN_SYNC_NORMAL, TXN_SYNC_FULL };
 
 struct txn_options {
     uint32_t reads_each;            /* SERIALIZABLE: reads recorded one by one per transaction, then widened; 0 = 8,192 */
-    uint32_t ended_kept;            /* SERIALIZABLE: ended transactions kept apart, then summarised; 0 = no limit */
+    uint32_t ended_kept;            /* SERIALIZABLE: ended transactions kept apart, then summarised; 0 = 16,384 */
     uint64_t version_memory;        /* bytes of older versions and row locks in memory, beyond which they are spilled; 0 = 64 MiB */
     uint64_t version_disk;          /* bytes of the file for them, beyond which the oldest snapshot gets 72000; 0 = 16 GiB */
     bool no_background;             /* tests: purge runs only in txn_purge */
@@ -59,9 +59,10 @@ struct txn_snapshot_info {
     CommitTs read_ts;
     uint64_t age_us;
     uint64_t versions, bytes;       /* of those on disk an estimate */
+    bool active;                    /* a statement is in progress */
     bool given_up;                  /* its session has not noticed yet: its next row or write is 72000 */
 };
-/* All of them, in the op's arena. */
+/* All of them, in the op's arena, the oldest first. */
 int txn_snapshots(struct op *op, struct txn_manager *manager, struct txn_snapshot_info **list, size_t *count) MUST_CHECK;
 /* Purges what no snapshot needs, once, now. */
 int txn_purge(struct op *op, struct txn_manager *manager) MUST_CHECK;
@@ -72,6 +73,7 @@ int txn_session_open(struct op *op, struct txn_manager *manager, struct txn_sess
 /* Rolls back what is in progress. */
 void txn_session_close(struct txn_session *session);
 struct txn_manager *txn_session_manager(struct txn_session *session);
+uint32_t txn_session_number(const struct txn_session *session);     /* never the same twice in the life of a manager */
 /* Text of the statement in progress, for error details and views; borrowed until the next call. */
 void txn_set_statement(struct txn_session *session, const char *text, size_t len);
 /* Limits on waiting, microseconds; 0 = none.  cancel: may be set by another thread; see txn_interrupt. */

@@ -43,6 +43,7 @@ enum { SCRUB_RATE = 1 << 20 };     /* a gigabyte in 17 minutes */
 struct open_options {
     struct store_options store;
     uint64_t scrub_rate;            /* bytes per second; 0: no scrub */
+    struct txn_options txn;
     enum txn_sync sync;
 };
 
@@ -117,6 +118,20 @@ static int parse_option(struct op *op, const char *name, const char *value, stru
         return parse_size(op, name, value, &options->store.wal.archive_limit);
     if (strcmp(name, "archive_timeout") == 0)
         return parse_time(op, name, value, &options->store.wal.archive_timeout_us);
+    if (strcmp(name, "version_store_memory") == 0) {
+        if (parse_size(op, name, value, &options->txn.version_memory) != 0)
+            return OP_FAILED;
+        if (options->txn.version_memory < 1 << 20)
+            return op_fail(op, "22023", "option \"version_store_memory\" has to be 1MB or more");
+        return 0;
+    }
+    if (strcmp(name, "version_store_disk") == 0) {
+        if (parse_size(op, name, value, &options->txn.version_disk) != 0)
+            return OP_FAILED;
+        if (options->txn.version_disk == 0)
+            options->txn.version_disk = 1;      /* not a page: nothing is spilled */
+        return 0;
+    }
     if (strcmp(name, "page_size") == 0) {
         if (parse_size(op, name, value, &page_size) != 0)
             return OP_FAILED;
@@ -132,8 +147,8 @@ static int parse_option(struct op *op, const char *name, const char *value, stru
     if (strcmp(name, "read_only") == 0)
         return parse_flag(op, name, value, &options->store.read_only);
     op_fail(op, "22023", "unrecognized option \"%s\"", name);
-    op_hint(op, "Options are synchronous, cache_size, max_wal_size, archive_directory, archive_timeout, archive_limit, page_size, "
-            "create, read_only and scrub_rate.");
+    op_hint(op, "Options are synchronous, cache_size, max_wal_size, archive_directory, archive_timeout, archive_limit, "
+            "version_store_memory, version_store_disk, page_size, create, read_only and scrub_rate.");
     return OP_FAILED;
 }
 
@@ -208,7 +223,7 @@ static int open_engine(struct op *op, struct isolde_db *db, const char *path, co
     store.vfs = db->vfs;
     store.path = path;
     store.create = options->store.create && !db->read_only;
-    if (store_open(op, &store, &db->store) != 0 || txn_manager_open(op, db->store, NULL, &db->manager) != 0 ||
+    if (store_open(op, &store, &db->store) != 0 || txn_manager_open(op, db->store, &options->txn, &db->manager) != 0 ||
         database_open(op, db->manager, &db->database) != 0)
         return OP_FAILED;
     database_set_sync(db->database, options->sync);

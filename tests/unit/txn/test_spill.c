@@ -122,6 +122,7 @@ static void an_old_snapshot_sees_what_was_spilled(void **state)
         insert(&db, 2, key, value);
     }
     commit(&db, 2);
+    MUST(&db, txn_purge(&db.op, db.manager));
     assert_true(stats_of(&db).spilled_entries > ROWS);
     assert_true(stats_of(&db).spilled_entries < 5 * ROWS);
     struct seen seen = look_at_all(&db, 1, false);
