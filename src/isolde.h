@@ -207,6 +207,16 @@ ISOLDE_API int isolde_verify(const char *backup, const char *archive, void (*rep
                              uint64_t *findings, uint64_t *end, uint64_t *archived, isolde_err **err);
 /* Copies all that is durable to the archive now, without waiting for archive_timeout.  58030, 53100, ...: it could not be copied. */
 ISOLDE_API int isolde_archive(isolde_db *db, isolde_err **err);
+/* How the archive is doing.  ISOLDE_DONE when the database has none. */
+struct isolde_archive_status {
+    uint64_t archived, end;         /* LSNs: what lies below is in the archive; the end of the log */
+    uint64_t limit;                 /* when so many bytes wait, changes fail with 53400 */
+    uint64_t files, failures;       /* copied, and failed attempts, since the database was opened */
+    int64_t last_file_us, last_failure_us;  /* microseconds since 1970; 0: none yet */
+    char directory[256];
+    char last_error[256];           /* "" when the last attempt succeeded */
+};
+ISOLDE_API int isolde_archive_status(isolde_db *db, struct isolde_archive_status *status);
 
 /* ---- errors ---- */
 

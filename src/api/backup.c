@@ -238,3 +238,19 @@ int isolde_verify(const char *backup, const char *archive, void (*report)(void *
     op_end(&op);
     return result;
 }
+
+int isolde_archive_status(isolde_db *db, struct isolde_archive_status *status)
+{
+    struct wal_archive_status known;
+
+    if (!status || !api_is_db(db))
+        return ISOLDE_MISUSE;
+    wal_archive_status(store_wal(db->store), &known);
+    *status = (struct isolde_archive_status){
+        .archived = known.archived, .end = known.end, .limit = known.limit, .files = known.files, .failures = known.failures,
+        .last_file_us = known.last_file_us, .last_failure_us = known.last_failure_us,
+    };
+    memcpy(status->directory, known.directory, sizeof status->directory);
+    memcpy(status->last_error, known.last_error, sizeof status->last_error);
+    return known.directory[0] ? ISOLDE_OK : ISOLDE_DONE;
+}

@@ -631,7 +631,14 @@ static bool do_cd(struct shell *shell, struct command *command)
 static bool do_conninfo(struct shell *shell, struct command *command)
 {
     (void)command;
+    struct isolde_archive_status archive;
     fprintf(shell->out, "You are connected to database file \"%s\" with Isolde %s.\n", shell->path, isolde_version());
+    if (isolde_archive_status(shell->db, &archive) != ISOLDE_OK)
+        return true;
+    fprintf(shell->out, "Its log is archived in \"%s\"; %llu bytes wait.\n", archive.directory,
+            (unsigned long long)(archive.end > archive.archived ? archive.end - archive.archived : 0));
+    if (archive.last_error[0])
+        fprintf(shell->out, "The archiver has failed: %s\n", archive.last_error);
     return true;
 }
 

@@ -250,18 +250,59 @@ static void an_opened_backup_is_no_base_any_more(struct bank *bank)
     refuse(0, NULL, "55000", "not a backup that recovery can start from");
 }
 
-static void clean(void)
+static void empty(const char *directory)
 {
     char path[400];
-    DIR *dir = opendir(archive);
+    DIR *dir = opendir(directory);
     struct dirent *entry;
     while ((entry = readdir(dir)))
         if (entry->d_name[0] != '.') {
-            snprintf(path, sizeof path, "%s/%s", archive, entry->d_name);
+            snprintf(path, sizeof path, "%s/%s", directory, entry->d_name);
             unlink(path);
         }
     closedir(dir);
-    rmdir(archive);
+    rmdir(directory);
+}
+
+/* A directory that is not there: writers go on up to the limit, are told, and go on when it is there. */
+static void a_full_archive_stops_writers_only_past_its_limit(void)
+{
+    char path[100], nowhere[100], text[300];
+    struct isolde_archive_status status;
+    int inserted = 0;
+    in_folder("limit.db", path);
+    in_folder("nowhere", nowhere);
+    snprintf(text, sizeof text, "max_wal_size=8MB archive_limit=6MB archive_timeout=20ms archive_directory=%s", nowhere);
+    isolde_db *db = open_database(path, text);
+    isolde_conn *conn = connect_to(db);
+    run(conn, "CREATE TABLE t (id int PRIMARY KEY, v text)");
+    for (;; inserted++) {
+        snprintf(text, sizeof text, "INSERT INTO t SELECT g, repeat('v', 500) FROM generate_series(%d, %d) g", inserted * 100 + 1,
+                 inserted * 100 + 100);
+        if (isolde_exec(conn, text, NULL, NULL) != ISOLDE_OK)
+            break;
+        demand(inserted < 1000, "the log grows without bound");
+    }
+    const isolde_err *err = isolde_error(conn);
+    demand(strcmp(isolde_error_sqlstate(err), "53400") == 0 && strstr(isolde_error_detail(err), "nowhere"), "%s %s",
+           isolde_error_sqlstate(err), isolde_error_message(err));
+    demand(inserted > 60, "writers were stopped after %d inserts", inserted);
+    demand(isolde_archive_status(db, &status) == ISOLDE_OK && status.failures > 0 && status.last_error[0] != '\0' &&
+           status.end - status.archived > status.limit, "the status tells nothing");
+    demand(ask(conn, "SELECT count(*) FROM t") == inserted * 100, "readers go on");
+    demand(mkdir(nowhere, 0700) == 0, "mkdir");
+    demand(isolde_archive(db, NULL) == ISOLDE_OK && isolde_exec(conn, text, NULL, NULL) == ISOLDE_OK, "writers go on: %s",
+           isolde_error_message(isolde_error(conn)));
+    demand(isolde_archive_status(db, &status) == ISOLDE_OK && status.last_error[0] == '\0' && status.files > 0, "the status is good again");
+    isolde_disconnect(conn);
+    demand(isolde_close(db) == ISOLDE_OK, "close");
+    remove_database(path);
+    empty(nowhere);
+}
+
+static void clean(void)
+{
+    empty(archive);
     remove_database(first_path);
     remove_database(second_path);
     remove_database(out);
@@ -300,6 +341,7 @@ int main(void)
     gaps_and_damage_are_named(&bank);
     a_recovered_database_archives_beside_the_old_one(&bank);
     an_opened_backup_is_no_base_any_more(&bank);
+    a_full_archive_stops_writers_only_past_its_limit();
     clean();
     bank_free(&bank);
     printf("backup moments seed=%u count=%d failures=0\n", first, count);
