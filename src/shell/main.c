@@ -63,7 +63,7 @@ static void usage(FILE *out)
           "  -n, --no-readline        plain line reading\n"
           "  -o, --output=FILE        send results to a file\n"
           "  -O, --option=NAME=VALUE  option of the open call: synchronous, cache_size, max_wal_size,\n"
-          "                           version_store_memory, version_store_disk, page_size\n"
+          "                           archive_directory, version_store_memory, version_store_disk, page_size\n"
           "  -V, --version            print the version\n"
           "  -?, --help               print this\n", out);
 }
