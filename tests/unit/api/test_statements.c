@@ -390,6 +390,87 @@ static void a_table_lock_holds_definitions_back(void **state)
     expect(f->conn, "SELECT * FROM t", "55P03 canceling statement due to lock timeout");
 }
 
+/* ---- plans and snapshots ---- */
+
+enum { KEPT_BEFORE, KEPT_RUN_BEFORE, KEPT_IN_SNAPSHOT, KEPT_RUN_IN_SNAPSHOT, KEPT_AFTER_INDEX, KEPT_ORDERS };
+
+static long sum_of(isolde_stmt *stmt, int v)
+{
+    long sum = 0;
+    int code;
+
+    assert_int_equal(isolde_bind_int64(stmt, 1, v), ISOLDE_OK);
+    while ((code = isolde_step(stmt)) == ISOLDE_ROW)
+        sum += (long)isolde_column_int64(stmt, 0);
+    assert_int_equal(code, ISOLDE_DONE);
+    return sum;
+}
+
+static void prepare_sum(struct fixture *f, isolde_stmt **stmt)
+{
+    assert_int_equal(isolde_prepare(f->conn, "SELECT id FROM p WHERE v = $1", -1, stmt), ISOLDE_OK);
+}
+
+/* An index made after the snapshot lacks what the snapshot sees: rows changed or deleted before the index was made, and an index that
+ * had been dropped by then.  Whenever the statement was prepared and run, its rows are those of the snapshot; and in the next
+ * transaction those of that one. */
+static void check_plan_order(struct fixture *f, int order, const char *level, bool had_index)
+{
+    isolde_stmt *stmt = NULL;
+    char begin[80];
+
+    run(f->other, "DROP TABLE IF EXISTS p, q; CREATE TABLE q (a int); CREATE TABLE p (id int PRIMARY KEY, v int, w int);"
+                  "INSERT INTO p SELECT i, i, i FROM generate_series(1, 1500) AS g(i)");
+    if (had_index)
+        run(f->other, "CREATE INDEX p_v ON p (v)");
+    if (order == KEPT_BEFORE || order == KEPT_RUN_BEFORE)
+        prepare_sum(f, &stmt);
+    if (order == KEPT_RUN_BEFORE)
+        assert_int_equal(sum_of(stmt, 7), 7);
+    snprintf(begin, sizeof begin, "BEGIN ISOLATION LEVEL %s", level);
+    run(f->conn, begin);
+    expect(f->conn, "SELECT count(*) FROM q", "0");
+    if (order == KEPT_IN_SNAPSHOT || order == KEPT_RUN_IN_SNAPSHOT)
+        prepare_sum(f, &stmt);
+    if (order == KEPT_RUN_IN_SNAPSHOT)
+        assert_int_equal(sum_of(stmt, 7), 7);
+    run(f->other, "UPDATE p SET v = v + 5000 WHERE id BETWEEN 5 AND 9; DELETE FROM p WHERE id = 12");
+    if (had_index && order != KEPT_RUN_IN_SNAPSHOT)     /* which holds a lock on the table */
+        run(f->other, "DROP INDEX p_v");
+    run(f->other, "UPDATE p SET v = v + 5000 WHERE id BETWEEN 20 AND 29");
+    run(f->other, "CREATE INDEX p_v2 ON p (v)");
+    run(f->other, "UPDATE p SET v = v + 5000 WHERE id BETWEEN 40 AND 49; INSERT INTO p VALUES (2000, 7, 0)");
+    if (order == KEPT_AFTER_INDEX)
+        prepare_sum(f, &stmt);
+    for (int turn = 0; turn < 2; turn++) {
+        assert_int_equal(sum_of(stmt, 7), 7);
+        assert_int_equal(sum_of(stmt, 12), 12);
+        assert_int_equal(sum_of(stmt, 25), 25);
+        assert_int_equal(sum_of(stmt, 45), 45);
+        assert_int_equal(sum_of(stmt, 5007), 0);
+        assert_int_equal(sum_of(stmt, 700), 700);
+        run(f->other, "UPDATE p SET v = v + 5000 WHERE id = 700; UPDATE p SET v = v - 5000 WHERE id = 700");
+    }
+    run(f->conn, "COMMIT");
+    for (int turn = 0; turn < 2; turn++) {
+        run(f->conn, begin);
+        assert_int_equal(sum_of(stmt, 7), 2000);
+        assert_int_equal(sum_of(stmt, 12), 0);
+        assert_int_equal(sum_of(stmt, 5025), 25);
+        assert_int_equal(sum_of(stmt, 5045), 45);
+        run(f->conn, "COMMIT");
+    }
+    assert_int_equal(sum_of(stmt, 5007), 7);
+    isolde_finalize(stmt);
+}
+
+static void a_kept_plan_reads_no_index_younger_than_the_snapshot(void **state)
+{
+    for (int order = 0; order < KEPT_ORDERS; order++)
+        for (int variant = 0; variant < 4; variant++)
+            check_plan_order(*state, order, variant & 1 ? "SERIALIZABLE" : "REPEATABLE READ", variant & 2);
+}
+
 int main(void)
 {
 #define test(name) cmocka_unit_test_setup_teardown(name, open_memory, close_memory)
@@ -406,6 +487,7 @@ int main(void)
         test(read_committed_follows_a_row_to_its_new_key), test(first_updater_wins_at_repeatable_read),
         test(a_second_inserter_waits_for_the_first), test(an_index_dropped_after_the_snapshot_is_gone),
         test(a_table_lock_holds_definitions_back),
+        test(a_kept_plan_reads_no_index_younger_than_the_snapshot),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
