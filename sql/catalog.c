@@ -22,7 +22,8 @@
  *
  * C1  A definition is never changed after it has been handed out.
  * C2  The stamp changes, and entries are dropped, between a DDL commit's "ordered" and its "visible".
- * C3  A stamp that was given while an announced commit was not visible equals no later stamp.
+ * C3  A stamp that was given while an announced commit was not visible equals no later stamp; unless the log is broken, for then that
+ *     commit will not be visible before the database is opened again.
  * C4  What is kept was read at a snapshot not older than the entry's last change.
  */
 #include <string.h>
@@ -78,15 +79,32 @@ static uint64_t new_stamp(struct database *database)
     return atomic_fetch_add(&database->stamp_source, 1) + 1;
 }
 
+/* The same as long as neither the definitions nor the moment at which they are looked at change. */
+static uint64_t stamp_at(struct database *database, struct catalog_view *view, uint64_t newest, CommitTs read_ts)
+{
+    if (view->old_stamp_over != newest || view->old_stamp_read_ts != read_ts) {
+        view->old_stamp = new_stamp(database);
+        view->old_stamp_over = newest;
+        view->old_stamp_read_ts = read_ts;
+    }
+    return view->old_stamp;
+}
+
 uint64_t catalog_stamp(struct session *session)
 {
     struct database *database = session->database;
     struct catalog_view *view = &session->view;
     uint64_t newest = atomic_load(&database->stamp);
+    CommitTs visible = txn_visible_ts(database->manager);
+    enum view_mode mode = mode_of(session);
 
-    if (txn_visible_ts(database->manager) < atomic_load(&database->last_change))
-        return new_stamp(database);
-    switch (mode_of(session)) {
+    if (visible < atomic_load(&database->last_change)) {
+        if (!wal_is_broken(store_wal(txn_manager_store(database->manager))))
+            return new_stamp(database);
+        if (mode != VIEW_OWN)
+            return stamp_at(database, view, newest, visible);   /* that commit will not be visible any more */
+    }
+    switch (mode) {
     case VIEW_NEWEST:
         return newest;
     case VIEW_OWN:
@@ -98,12 +116,7 @@ uint64_t catalog_stamp(struct session *session)
     case VIEW_OLD:
         break;
     }
-    if (view->old_stamp_over != newest || view->old_stamp_read_ts != txn_read_ts(session->txn)) {
-        view->old_stamp = new_stamp(database);
-        view->old_stamp_over = newest;
-        view->old_stamp_read_ts = txn_read_ts(session->txn);
-    }
-    return view->old_stamp;
+    return stamp_at(database, view, newest, txn_read_ts(session->txn));
 }
 
 /* ---- the cache of the newest state; all under the latch ------------------------------------------- */
