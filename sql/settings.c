@@ -53,6 +53,8 @@ static const struct setting_spec specs[SETTING_COUNT] = {
     [SETTING_EXTRA_FLOAT_DIGITS] = {"extra_float_digits", "1", "Digits of floating-point values; always the shortest exact ones.",
                                     KIND_SPECIAL},
     [SETTING_LOCK_TIMEOUT] = {"lock_timeout", "0", "The longest wait for a lock.", KIND_MILLISECONDS, NULL, 0, INT32_MAX},
+    [SETTING_MAX_TRANSACTION_LOG] = {"max_transaction_log", "0", "The most log that a transaction may write; 0 is no limit.",
+                                     KIND_KILOBYTES, NULL, 0, INT64_C(1) << 40},
     [SETTING_SEARCH_PATH] = {"search_path", "\"$user\", public", "The schema search order; it ends at public.", KIND_SPECIAL},
     [SETTING_SERVER_ENCODING] = {"server_encoding", "UTF8", "The database's character set encoding.", KIND_FIXED},
     [SETTING_SERVER_VERSION] = {"server_version", "15.0 (Isolde " PACKAGE_VERSION ")",
@@ -389,6 +391,7 @@ void settings_apply(struct session *session, enum setting_id id)
     case SETTING_ENABLE_SEQSCAN: plan->enable_seqscan = on; break;
     case SETTING_ENABLE_SORT: plan->enable_sort = on; break;
     case SETTING_LOCK_TIMEOUT: txn_set_lock_timeout(session->txn, (uint64_t)amount_of(session, id, time_units) * 1000); break;
+    case SETTING_MAX_TRANSACTION_LOG: txn_set_max_log(session->txn, (uint64_t)amount_of(session, id, memory_units) * 1024); break;
     case SETTING_STATEMENT_TIMEOUT: session->statement_timeout_us = (uint64_t)amount_of(session, id, time_units) * 1000; break;
     case SETTING_SYNCHRONOUS_COMMIT: txn_set_sync(session->txn, syncs[choice_index(id, value)]); break;
     case SETTING_WORK_MEM: plan->work_mem = (uint64_t)amount_of(session, id, memory_units) * 1024; break;

@@ -64,6 +64,11 @@ enum isolde_type {
  * A process that opens a file twice gets the same database.  *err (NULL pointer allowed) gets a report that
  * isolde_error_free frees. */
 ISOLDE_API int isolde_open(const char *path, const char *options, isolde_db **db, isolde_err **err);
+/* The same, telling how far it has come when a restart after a crash takes more than a second: progress(arg, phase, percent of this
+ * phase, seconds that are left of it) is called in this thread, ten times a second at most; it calls nothing of this header. */
+ISOLDE_API int isolde_open_watched(const char *path, const char *options,
+                                   void (*progress)(void *arg, const char *phase, int percent, double seconds_left), void *arg,
+                                   isolde_db **db, isolde_err **err);
 /* Closes the database when its connections are gone; ISOLDE_ERROR (55006) while some are open. NULL is fine. */
 ISOLDE_API int isolde_close(isolde_db *db);
 ISOLDE_API int isolde_connect(isolde_db *db, isolde_conn **conn, isolde_err **err);

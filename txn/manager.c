@@ -160,6 +160,35 @@ out:
     return rc;
 }
 
+int txn_writers(struct op *op, struct txn_manager *manager, struct txn_writer_info **list, size_t *count)
+{
+    size_t capacity = 1;
+
+    *count = 0;
+    os_mutex_lock(&manager->mutex);
+    for (struct txn *txn = manager->active.active_next; txn != &manager->active; txn = txn->active_next) {
+        capacity++;
+    }
+    *list = op_arena_alloc(op, &op->arena, capacity * sizeof(**list));
+    Lsn end = wal_end(manager->wal);
+    for (struct txn *txn = manager->active.active_next; *list != NULL && txn != &manager->active; txn = txn->active_next) {
+        Lsn first = __atomic_load_n(&txn->chain.first, __ATOMIC_ACQUIRE);
+        if (first == 0 || writer__ts(txn) != 0) {
+            continue;
+        }
+        os_mutex_lock(&manager->waits);
+        uint32_t session = txn->session != NULL ? txn->session->number : 0;
+        os_mutex_unlock(&manager->waits);
+        (*list)[(*count)++] = (struct txn_writer_info){
+            .id = txn->id, .session = session, .log_bytes = __atomic_load_n(&txn->chain.written, __ATOMIC_RELAXED),
+            .undo_bytes = __atomic_load_n(&txn->chain.undoable, __ATOMIC_RELAXED),
+            .kept_bytes = end > first ? end - first : 0,
+        };
+    }
+    os_mutex_unlock(&manager->mutex);
+    return *list != NULL ? 0 : OP_FAILED;
+}
+
 /* Writers in progress whose oldest log lies below `redo`, a reference to each. */
 static int gather_old(struct op *op, struct txn_manager *manager, Lsn redo, struct txn ***old, size_t *count)
 {

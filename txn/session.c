@@ -124,6 +124,11 @@ void txn_set_sync(struct txn_session *session, enum txn_sync sync)
     session->sync = sync;
 }
 
+void txn_set_max_log(struct txn_session *session, uint64_t bytes)
+{
+    session->max_log = bytes;
+}
+
 void txn_interrupt(struct txn_session *session)
 {
     atomic_store(&session->cancel, true);

@@ -64,6 +64,16 @@ struct txn_snapshot_info {
 };
 /* All of them, in the op's arena, the oldest first. */
 int txn_snapshots(struct op *op, struct txn_manager *manager, struct txn_snapshot_info **list, size_t *count) MUST_CHECK;
+/* Transactions in progress that have written, for views; those of a session of its own, and losers. */
+struct txn_writer_info {
+    TxnId id;
+    uint32_t session;               /* 0: a loser, which is rolled back in the background */
+    uint64_t log_bytes;             /* written since it began, or since restart */
+    uint64_t undo_bytes;            /* of them: records that its rollback would read */
+    uint64_t kept_bytes;            /* the log that is kept for it, from its oldest record to the end */
+};
+/* In the op's arena, in no order. */
+int txn_writers(struct op *op, struct txn_manager *manager, struct txn_writer_info **list, size_t *count) MUST_CHECK;
 /* Purges what no snapshot needs, once, now. */
 int txn_purge(struct op *op, struct txn_manager *manager) MUST_CHECK;
 
@@ -82,6 +92,8 @@ void txn_set_lock_timeout(struct txn_session *session, uint64_t microseconds);
 void txn_set_deadlock_timeout(struct txn_session *session, uint64_t microseconds);
 void txn_set_statement_deadline(struct txn_session *session, uint64_t deadline_ns);
 void txn_set_sync(struct txn_session *session, enum txn_sync sync);
+/* A transaction that has written more than so many bytes of log fails with 53400 at its next write; 0 = no limit. */
+void txn_set_max_log(struct txn_session *session, uint64_t bytes);
 /* Any thread: ends the statement in progress, also a wait, with 57014. */
 void txn_interrupt(struct txn_session *session);
 atomic_bool *txn_cancel_flag(struct txn_session *session);

@@ -219,6 +219,7 @@ struct txn_session {
     bool in_progress, read_only, deferrable, has_snapshot, in_statement;
     enum txn_level level;
     enum txn_sync sync;
+    uint64_t max_log;                   /* bytes of log that a transaction may write; 0: any */
     CommitTs read_ts, dep_ts;
     CommitTs last_commit;
     uint32_t command;

@@ -419,6 +419,15 @@ static void leave_other_row(struct write_call *call)
     }
 }
 
+static int fail_log_limit(struct op *op, const struct txn_session *session)
+{
+    op_fail(op, "53400", "the transaction exceeds max_transaction_log");
+    op_detail(op, "It has written %llu bytes of log, and %llu are allowed.", (unsigned long long)session->writer->chain.written,
+              (unsigned long long)session->max_log);
+    op_hint(op, "Make smaller transactions, or raise max_transaction_log.");
+    return OP_FAILED;
+}
+
 static int prepare(struct op *op, struct write_call *call)
 {
     struct txn_session *session = call->session;
@@ -428,6 +437,9 @@ static int prepare(struct op *op, struct write_call *call)
     }
     if (session__writer(op, session, &call->writer) != 0) {
         return OP_FAILED;
+    }
+    if (session->max_log != 0 && call->writer->chain.written > session->max_log && !call->internal) {
+        return fail_log_limit(op, session);
     }
     call->info = session__tree(op, session, call->tree);
     if (call->info == NULL) {

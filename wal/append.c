@@ -196,9 +196,10 @@ static int reserve(struct op *op, struct wal *wal, uint64_t bytes, uint64_t slac
         uint64_t wanted = wal_end(wal) + atomic_load(&wal->reserved) + slack;
         if (!undo)
             wanted += atomic_load(&wal->promised);
-        if (wanted <= atomic_load(&wal->capacity))
+        uint64_t capacity = atomic_load(&wal->capacity);
+        if (wanted <= capacity)
             return OP_OK;
-        if (wal__grow(op, wal)) {
+        if (wal__grow(op, wal, SIZE_MAX, capacity)) {
             atomic_fetch_sub(&wal->reserved, bytes);
             return OP_FAILED;
         }
@@ -219,29 +220,36 @@ uint64_t wal__slack(const struct wal *wal)
 
 /*
  * A checkpoint begins when the log since the redo point takes three eighths of max_wal_size.  Should changes be made faster than pages
- * are written, they wait at three quarters; what is left is for carried records, preallocation, and the rounding of segments.
- * Nobody waits for a checkpoint that does not come.
+ * are written, they wait at two thirds; what is left is for carried records, preallocation, and the rounding of segments.
+ * Nobody waits for a checkpoint that does not come: one that fails says so (wal_give_up).
  */
 static bool is_ahead(const struct wal *wal)
 {
     Lsn redo = atomic_load_explicit(&wal->redo, memory_order_relaxed);
-    return wal_end(wal) - redo > wal_room(wal) / 4 * 3 && redo != atomic_load(&wal->stuck);
+    return wal_end(wal) - redo > wal_room(wal) / 3 * 2 && redo != atomic_load(&wal->stuck);
+}
+
+void wal_give_up(struct wal *wal)
+{
+    atomic_store(&wal->stuck, atomic_load(&wal->redo));
+    atomic_fetch_add(&wal->redo_word, 1);
+    os_wake_word(&wal->redo_word, INT32_MAX);
 }
 
 static void await_checkpoint(struct wal *wal)
 {
-    enum { LONGEST_NS = 1000000000, LOOK_NS = 10000000 };
-    uint64_t now = os_clock_ns(), deadline = now + LONGEST_NS;
+    const uint64_t longest_ns = UINT64_C(20000000000), look_ns = 10000000;
+    uint64_t now = os_clock_ns(), deadline = now + longest_ns;
     while (is_ahead(wal) && !atomic_load(&wal->broken)) {
         uint32_t seen = atomic_load(&wal->redo_word);
         if (!is_ahead(wal))
             return;
         if (now >= deadline) {
-            atomic_store(&wal->stuck, atomic_load(&wal->redo));
+            wal_give_up(wal);
             return;
         }
         wal->hurry(wal->hurry_arg);
-        os_wait_word(&wal->redo_word, seen, now + LOOK_NS);
+        os_wait_word(&wal->redo_word, seen, now + look_ns);
         now = os_clock_ns();
     }
 }

@@ -106,7 +106,7 @@ int wal__open_segment(struct op *op, struct wal *wal, uint64_t number)
     size_t index = 0;
     struct wal__slot slot = {0};
     while (!take_slot(wal, number, &index, &slot))
-        if (wal__grow(op, wal))
+        if (wal__grow(op, wal, SIZE_MAX, atomic_load(&wal->capacity)))
             return OP_FAILED;
     wal__archive_wake(wal);     /* the one before is full */
     return write_head(op, wal, index, &slot);
@@ -154,9 +154,13 @@ static int prepare_slot(struct op *op, struct wal *wal, uint64_t offset)
     return OP_OK;
 }
 
-int wal__grow(struct op *op, struct wal *wal)
+int wal__grow(struct op *op, struct wal *wal, size_t most, uint64_t seen)
 {
     os_mutex_lock(&wal->segments_latch);
+    if (wal->slot_count >= most || atomic_load(&wal->capacity) != seen) {
+        os_mutex_unlock(&wal->segments_latch);
+        return OP_OK;
+    }
     if (wal->growing) {
         while (wal->growing)
             os_cond_wait(&wal->grown, &wal->segments_latch, 0);

@@ -124,8 +124,9 @@ bool wal__locate(struct wal *wal, Lsn lsn, uint64_t *offset, uint64_t *epoch);
 /* Makes sure that the segment of this number has a slot with its head written: the writer's step over a
  * boundary. */
 int wal__open_segment(struct op *op, struct wal *wal, uint64_t number) MUST_CHECK;
-/* Adds one zero-written, synced slot to the ring. */
-int wal__grow(struct op *op, struct wal *wal) MUST_CHECK;
+/* Adds one zero-written, synced slot to the ring, if it has less than `most`, and the capacity still is what the caller has seen:
+ * else look again. */
+int wal__grow(struct op *op, struct wal *wal, size_t most, uint64_t seen) MUST_CHECK;
 /* Fills the place of one slot, without sync. */
 int wal__write_zeros(struct op *op, struct wal *wal, uint64_t offset) MUST_CHECK;
 int wal__add_slot(struct op *op, struct wal *wal, const struct wal__slot *slot) MUST_CHECK;

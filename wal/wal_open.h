@@ -52,6 +52,8 @@ int wal_checkpoint(struct op *op, struct wal *wal, const struct wal_checkpoint_s
 /* Who wants a change while the log since `redo` takes most of max_wal_size calls hurry(arg), which brings a checkpoint about, and
  * waits a little for it.  NULL: nobody waits. Call before other threads append, or when they do no more. */
 void wal_pace(struct wal *wal, void (*hurry)(void *arg), void *arg);
+/* No checkpoint can be had just now: nobody waits until the redo point has moved. */
+void wal_give_up(struct wal *wal);
 /* Restart would begin to read at `redo` now. */
 void wal_set_redo(struct wal *wal, Lsn redo);
 uint32_t wal_buffer_size(const struct wal *wal);

@@ -39,6 +39,12 @@ void api_free_ring(struct closed_ring *ring)
 /* ---- options -------------------------------------------------------------------------------------- */
 
 enum { SCRUB_RATE = 1 << 20 };     /* a gigabyte in 17 minutes */
+enum { MEMORY_WAL_BYTES = 64 << 20, MEMORY_SEGMENT_BYTES = 256 << 10 };
+
+struct watcher {
+    void (*progress)(void *arg, const char *phase, int percent, double seconds_left);
+    void *arg;
+};
 
 struct open_options {
     struct store_options store;
@@ -222,6 +228,10 @@ static int open_engine(struct op *op, struct isolde_db *db, const char *path, co
 
     store.vfs = db->vfs;
     store.path = path;
+    if (db->in_memory && store.wal.max_wal_size == 0) {
+        store.wal.max_wal_size = MEMORY_WAL_BYTES;      /* log is memory here, and needs no preparing */
+        store.wal.segment_size = MEMORY_SEGMENT_BYTES;
+    }
     store.create = options->store.create && !db->read_only;
     if (store_open(op, &store, &db->store) != 0 || txn_manager_open(op, db->store, &options->txn, &db->manager) != 0 ||
         database_open(op, db->manager, &db->database) != 0)
@@ -300,7 +310,13 @@ static int open_locked(struct op *op, const char *path, const struct open_option
     return make(op, NULL, path, options, out);
 }
 
-int api_open_on(struct vfs *vfs, const char *path, const char *text, isolde_db **db, isolde_err **err)
+static void tell_watcher(void *arg, const struct store_progress *progress)
+{
+    const struct watcher *watcher = arg;
+    watcher->progress(watcher->arg, progress->phase, progress->percent, progress->seconds_left);
+}
+
+static int open_on(struct vfs *vfs, const char *path, const char *text, struct watcher *watcher, isolde_db **db, isolde_err **err)
 {
     struct open_options options = {.store = {.create = true}, .scrub_rate = SCRUB_RATE, .sync = TXN_SYNC_FULL};
     struct op op;
@@ -309,6 +325,10 @@ int api_open_on(struct vfs *vfs, const char *path, const char *text, isolde_db *
         *err = NULL;
     if (db)
         *db = NULL;
+    if (watcher->progress) {
+        options.store.progress = tell_watcher;
+        options.store.progress_arg = watcher;
+    }
     op_init(&op);
     int result = ISOLDE_OK;
     if (!path || !db || path[0] == '\0') {
@@ -330,9 +350,21 @@ int api_open_on(struct vfs *vfs, const char *path, const char *text, isolde_db *
     return result;
 }
 
+int api_open_on(struct vfs *vfs, const char *path, const char *text, isolde_db **db, isolde_err **err)
+{
+    return open_on(vfs, path, text, &(struct watcher){NULL, NULL}, db, err);
+}
+
 int isolde_open(const char *path, const char *text, isolde_db **db, isolde_err **err)
 {
     return api_open_on(NULL, path, text, db, err);
+}
+
+int isolde_open_watched(const char *path, const char *text,
+                        void (*progress)(void *arg, const char *phase, int percent, double seconds_left), void *arg,
+                        isolde_db **db, isolde_err **err)
+{
+    return open_on(NULL, path, text, &(struct watcher){progress, arg}, db, err);
 }
 
 static void unlist(struct isolde_db *db)

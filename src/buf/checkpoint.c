@@ -195,6 +195,7 @@ int buf_restart(struct op *op, struct buf *buf, const struct wal_handlers *handl
             return OP_FAILED;
         buf->restarting = false;
         drop_future_pages(buf);
+        wal_set_redo(buf->wal, slot->redo_lsn);
     }
     struct wal_checkpoint_state *state = &restart->state;
     state->next_txn = larger(state->next_txn, slot->next_txn);

@@ -209,8 +209,10 @@ static void background(void *arg)
         if (!failed && buf->checkpoint && buf_checkpoint_due(buf))
             failed = buf->checkpoint(buf->checkpoint_context, &op);
         op_reset(&op);
-        if (failed)
+        if (failed) {
+            wal_give_up(buf->wal);
             os_sleep_us(10000);
+        }
     }
     op_end(&op);
 }

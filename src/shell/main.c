@@ -186,12 +186,34 @@ static void show_progress(void *arg, const char *what, uint64_t done, uint64_t a
     shell->progress_shown = true;
 }
 
+struct restart_line {
+    const char *path;
+    bool terminal, shown;
+    int percent;
+};
+
+/* A restart that takes long says so on standard error: one line, written over on a terminal, else now and then. */
+static void show_restart(void *arg, const char *phase, int percent, double seconds_left)
+{
+    struct restart_line *line = arg;
+    if (!line->terminal && percent < line->percent + 10 && line->shown)
+        return;
+    line->shown = true;
+    line->percent = percent;
+    fprintf(stderr, "%sisolde: %s: %s: %d%%, %.0f s left%s", line->terminal ? "\r" : "", line->path, phase, percent,
+            seconds_left, line->terminal ? "\033[K" : "\n");
+    fflush(stderr);
+}
+
 static bool open_database(struct shell *shell, struct options *options)
 {
     isolde_err *err = NULL;
     const char *settings = options->open_options.len ? options->open_options.data : NULL;
-    if (isolde_open(shell->path, settings, &shell->db, &err) == ISOLDE_OK
-        && isolde_connect(shell->db, &shell->conn, &err) == ISOLDE_OK) {
+    struct restart_line line = { .path = shell->path, .terminal = isatty(STDERR_FILENO) };
+    int opened = isolde_open_watched(shell->path, settings, show_restart, &line, &shell->db, &err);
+    if (line.shown && line.terminal)
+        fputc('\n', stderr);
+    if (opened == ISOLDE_OK && isolde_connect(shell->db, &shell->conn, &err) == ISOLDE_OK) {
         isolde_on_notice(shell->conn, on_notice, shell);
         isolde_on_message(shell->db, shell_message, NULL);
         if (shell->interactive && isatty(STDERR_FILENO))

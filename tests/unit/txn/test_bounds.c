@@ -175,28 +175,6 @@ static void a_loser_is_carried_forward_too(void **state)
     db_close(&db);
 }
 
-static void the_background_keeps_the_log_within_its_limit(void **state)
-{
-    struct db db;
-    char sqlstate[6];
-    make_tree(&db, os_memory_vfs_new());
-    make_rows(&db);
-    db_crash(&db, true);
-    struct wal *wal = store_wal(db.store);
-    begin(&db, 1, TXN_READ_COMMITTED);
-    put(&db, 1, "a", "2");
-    Lsn from = wal_end(wal);
-    for (unsigned round = 0; wal_end(wal) - from < 20 * MAX_WAL; round++) {
-        assert_true(load_once(&db, 9, round, sqlstate));
-        assert_true(wal_file_size(wal) <= MAX_WAL);
-    }
-    undo(&db, 1);
-    begin(&db, 1, TXN_READ_COMMITTED);
-    assert_string_equal(get(&db, 1, "a"), "1");
-    commit(&db, 1);
-    db_close(&db);
-}
-
 static void a_large_writer_exceeds_the_limit_until_it_ends(void **state)
 {
     struct db db;
@@ -220,6 +198,45 @@ static void a_large_writer_exceeds_the_limit_until_it_ends(void **state)
     }
     MUST(&db, store_checkpoint(&db.op, db.store));
     assert_true(wal_file_size(wal) <= MAX_WAL);
+    db_close(&db);
+}
+
+static void a_transaction_that_writes_too_much_log_is_ended(void **state)
+{
+    struct db db;
+    struct txn_writer_info *list;
+    size_t count;
+    char key[16], value[401], answer[6] = "";
+    make_tree(&db, os_memory_vfs_new());
+    make_rows(&db);
+    txn_set_max_log(db.s[1], 20000);
+    begin(&db, 1, TXN_READ_COMMITTED);
+    put(&db, 1, "a", "2");
+    begin(&db, 2, TXN_READ_COMMITTED);
+    unsigned rows = 0;
+    while (*answer == '\0' && rows < 200) {
+        snprintf(key, sizeof(key), "big%05u", rows++);
+        strcpy(answer, try_insert(&db, 1, key, load_value(value, rows)));
+        insert(&db, 2, strcat(key, "+"), value);
+    }
+    assert_string_equal(answer, "53400");
+    assert_in_range(rows, 20000 / 600, 20000 / 400 + 1);
+    MUST(&db, txn_writers(&db.op, db.manager, &list, &count));
+    assert_int_equal(count, 2);
+    for (size_t i = 0; i < count; i++) {
+        assert_in_range(list[i].log_bytes, 20000, 25000);
+        assert_true(list[i].undo_bytes <= list[i].log_bytes && list[i].undo_bytes > 15000);
+        assert_true(list[i].kept_bytes >= list[i].log_bytes);
+        assert_true(list[i].session != 0);
+    }
+    op_reset(&db.op);
+    undo(&db, 1);
+    commit(&db, 2);
+    begin(&db, 1, TXN_READ_COMMITTED);
+    put(&db, 1, "a", "3");
+    commit(&db, 1);
+    MUST(&db, txn_writers(&db.op, db.manager, &list, &count));
+    assert_int_equal(count, 0);
     db_close(&db);
 }
 
@@ -384,8 +401,8 @@ int main(void)
         cmocka_unit_test(the_log_stays_within_its_limit_beside_idle_writers),
         cmocka_unit_test(what_was_carried_forward_is_undone_after_a_crash),
         cmocka_unit_test(a_loser_is_carried_forward_too),
-        cmocka_unit_test(the_background_keeps_the_log_within_its_limit),
         cmocka_unit_test(a_large_writer_exceeds_the_limit_until_it_ends),
+        cmocka_unit_test(a_transaction_that_writes_too_much_log_is_ended),
         cmocka_unit_test(idle_writers_are_undone_wherever_the_power_is_cut),
         cmocka_unit_test(a_rollback_gets_through_however_full_the_disk_is),
     };
