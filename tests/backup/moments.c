@@ -6,10 +6,12 @@
  * SEED= chooses the run, COUNT= the number of moments.
  */
 #include <dirent.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "src/api/api_int.h"
@@ -244,6 +246,34 @@ static void a_recovered_database_archives_beside_the_old_one(struct bank *bank)
     bank_compare(bank, out, UINT64_MAX, "the old history, after the new one");
 }
 
+/* The database is there whole or not at all, whenever the process dies; the next recovery replaces what it has left. */
+static void a_killed_recovery_leaves_nothing_half_done(struct bank *bank)
+{
+    int whole = 0;
+    for (int i = 0; i < 6; i++) {
+        remove_database(out);
+        pid_t pid = fork();
+        if (pid == 0)
+            _exit(isolde_recover(backups[1], archive, NULL, out, 0, NULL, NULL) == ISOLDE_OK ? 0 : 1);
+        usleep(rand_r(&seed) % 150000);
+        kill(pid, SIGKILL);
+        waitpid(pid, NULL, 0);
+        struct stat found;
+        bool there = stat(out, &found) == 0 && found.st_size > 0;   /* an empty file only keeps the name */
+        if (there) {
+            bank_compare(bank, out, UINT64_MAX, "a recovery that was killed too late");
+            whole++;
+        } else {
+            isolde_err *err = NULL;
+            unlink(out);
+            demand(isolde_recover(backups[1], archive, NULL, out, 0, NULL, &err) == ISOLDE_OK, "after a kill: %s %s",
+                   isolde_error_sqlstate(err), isolde_error_message(err));
+            bank_compare(bank, out, UINT64_MAX, "the recovery after one that was killed");
+        }
+    }
+    printf("  6 killed recoveries, %d of them too late\n", whole);
+}
+
 static void an_opened_backup_is_no_base_any_more(struct bank *bank)
 {
     bank_compare(bank, backups[0], ends[0], "the first backup");
@@ -340,6 +370,7 @@ int main(void)
     moments_out_of_reach_are_refused(&bank);
     gaps_and_damage_are_named(&bank);
     a_recovered_database_archives_beside_the_old_one(&bank);
+    a_killed_recovery_leaves_nothing_half_done(&bank);
     an_opened_backup_is_no_base_any_more(&bank);
     a_full_archive_stops_writers_only_past_its_limit();
     clean();
