@@ -354,6 +354,16 @@ struct ast_select *parse__order_limit(struct parse *p, struct ast_select *select
     return select;
 }
 
+struct ast_select *parse__locking(struct parse *p, struct ast_select *select, const struct locking_list *locking)
+{
+    struct ast_locking **last = &select->locking;
+
+    while (*last)
+        last = &(*last)->next;
+    *last = locking->first;
+    return select;
+}
+
 struct ast_from *parse__join(struct parse *p, const struct token *token, enum ast_join_kind kind, struct ast_from *left,
                              struct ast_from *right)
 {

@@ -14,6 +14,7 @@
 
 #include "src/base/op.h"
 #include "src/base/types.h"
+#include "txn/txn.h"
 
 struct ast_expr;
 struct ast_select;
@@ -161,6 +162,18 @@ struct ast_row {
     struct ast_row *next;
 };
 
+/* What a statement does about a lock that it cannot have now. */
+enum ast_wait { AST_WAIT, AST_SKIP_LOCKED, AST_NOWAIT };
+
+/* FOR UPDATE and the like. */
+struct ast_locking {
+    enum txn_row_lock mode;
+    struct ast_name *tables;        /* OF; NULL: all */
+    enum ast_wait wait;
+    int position;
+    struct ast_locking *next;
+};
+
 enum ast_select_kind { AST_SELECT_PLAIN, AST_SELECT_VALUES, AST_SELECT_SET };
 enum ast_set_operation { AST_UNION, AST_INTERSECT, AST_EXCEPT };
 
@@ -179,6 +192,7 @@ struct ast_select {
     struct ast_select *left, *right;
     struct ast_order *order;        /* any kind */
     struct ast_expr *limit, *offset;
+    struct ast_locking *locking;    /* NULL: none */
 };
 
 /* ---- changes of data ---- */
@@ -357,6 +371,12 @@ struct ast_fetch {
     int64_t count;                  /* INT64_MAX: ALL */
 };
 
+struct ast_lock {
+    struct ast_name *tables;
+    enum txn_table_lock mode;
+    bool nowait;
+};
+
 struct ast_truncate {
     struct ast_name *tables;
     bool restart, cascade;
@@ -451,7 +471,7 @@ struct ast_backup {
 enum statement_kind {
     STATEMENT_SELECT, STATEMENT_INSERT, STATEMENT_UPDATE, STATEMENT_DELETE,
     STATEMENT_CREATE_TABLE, STATEMENT_CREATE_INDEX, STATEMENT_DROP_TABLE, STATEMENT_DROP_INDEX,
-    STATEMENT_ALTER_TABLE, STATEMENT_RENAME, STATEMENT_TRUNCATE,
+    STATEMENT_ALTER_TABLE, STATEMENT_RENAME, STATEMENT_TRUNCATE, STATEMENT_LOCK,
     STATEMENT_PREPARE, STATEMENT_EXECUTE, STATEMENT_DEALLOCATE, STATEMENT_DECLARE, STATEMENT_FETCH, STATEMENT_CLOSE,
     STATEMENT_TRANSACTION, STATEMENT_SET_CONSTRAINTS, STATEMENT_SET, STATEMENT_SHOW, STATEMENT_RESET,
     STATEMENT_COPY, STATEMENT_EXPLAIN,
@@ -477,6 +497,7 @@ struct statement {
         struct ast_cursor *cursor;      /* DECLARE, CLOSE */
         struct ast_fetch *fetch;        /* FETCH, MOVE */
         struct ast_set_constraints *set_constraints;
+        struct ast_lock *lock;
         struct ast_transaction *transaction;
         struct ast_set *set;
         struct ast_show *show;      /* SHOW, RESET */

@@ -156,6 +156,9 @@ int bind_statement(struct op *op, struct session *session, struct arena *arena, 
             params->types[i] = bind__type(TYPE_TEXT);
     (*query)->held = b.held;
     (*query)->is_volatile = b.is_volatile;
+    (*query)->locking = b.locking;
+    (*query)->locked = b.locked;
+    (*query)->locked_count = b.locked_count;
     return OP_OK;
 }
 

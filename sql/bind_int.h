@@ -60,6 +60,9 @@ struct binder {
     struct held *held;
     int depth;
     bool is_volatile;
+    const char *locking;            /* of the first locking clause; NULL: none */
+    Oid *locked;                    /* tables of which rows are locked */
+    int locked_count, locked_capacity;
 };
 
 /* ---- bind.c ---- */
@@ -75,6 +78,10 @@ void bind__push(struct binder *b, struct scope *scope, struct query *query);
 void bind__pop(struct binder *b);
 
 static inline struct sql_type bind__type(Oid oid) { return (struct sql_type){ oid, -1 }; }
+
+/* ---- bind_lock.c ---- */
+/* FOR UPDATE and the like, after all else of the select is bound. */
+int bind__locking(struct binder *b, const struct ast_select *ast) MUST_CHECK;
 
 /* ---- bind_coerce.c ---- */
 /* Position and name are for the error; context as the cast's. Fails with 42846 when there is no cast (explicit), else as

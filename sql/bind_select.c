@@ -92,7 +92,9 @@ static int finish(struct binder *b, const struct ast_select *ast, bool settle)
         return OP_FAILED;
     for (int i = 0; i < query->order_count; i++)
         query->order[i].expr = query->targets[query->order[i].target].expr;
-    return query->grouped ? bind__check_groups(b) : OP_OK;
+    if (query->grouped && bind__check_groups(b))
+        return OP_FAILED;
+    return bind__locking(b, ast);
 }
 
 int bind__select(struct binder *b, const struct ast_select *ast, bool settle, struct query **result)

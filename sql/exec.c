@@ -30,6 +30,7 @@ static exec_maker *const makers[] = {
     [PLAN_PROJECT_SET] = exec__make_project_set,
     [PLAN_SORT] = exec__make_sort,
     [PLAN_LIMIT] = exec__make_limit,
+    [PLAN_LOCK_ROWS] = exec__make_lock_rows,
     [PLAN_APPEND] = exec__make_append,
     [PLAN_SET] = exec__make_set,
 };

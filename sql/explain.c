@@ -192,6 +192,7 @@ static const char *node_name(struct explainer *x, const struct plan_node *node)
     case PLAN_PROJECT_SET: return "ProjectSet";
     case PLAN_SORT: return "Sort";
     case PLAN_LIMIT: return "Limit";
+    case PLAN_LOCK_ROWS: return "LockRows";
     case PLAN_APPEND: return "Append";
     case PLAN_SET: return set_name(node->set.kind);
     }

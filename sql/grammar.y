@@ -89,6 +89,7 @@ statement(A) ::= alter(S). { A = S; }
 statement(A) ::= truncate(S). { A = S; }
 statement(A) ::= named(S). { A = S; }
 statement(A) ::= cursor(S). { A = S; }
+statement(A) ::= lock(S). { A = S; }
 statement(A) ::= transaction(S). { A = S; }
 statement(A) ::= set(S). { A = S; }
 statement(A) ::= show(S). { A = S; }
@@ -160,6 +161,40 @@ select_with_parens(A) ::= LP select_with_parens(S) RP. { A = S; }
 select_no_parens(A) ::= simple_select(S). { A = S; }
 select_no_parens(A) ::= select_clause(S) order_by(O). { A = parse__order_limit(p, S, &O, NULL); }
 select_no_parens(A) ::= select_clause(S) opt_order(O) limits(L). { A = parse__order_limit(p, S, &O, &L); }
+select_no_parens(A) ::= select_clause(S) opt_order(O) locking(K). { A = parse__locking(p, parse__order_limit(p, S, &O, NULL), &K); }
+select_no_parens(A) ::= select_clause(S) opt_order(O) locking(K) limits(L). {
+    A = parse__locking(p, parse__order_limit(p, S, &O, &L), &K);
+}
+select_no_parens(A) ::= select_clause(S) opt_order(O) limits(L) locking(K). {
+    A = parse__locking(p, parse__order_limit(p, S, &O, &L), &K);
+}
+
+%type locking {struct locking_list}
+locking(A) ::= FOR READ ONLY. { LIST_INIT(A); }
+locking(A) ::= row_locks(L). { A = L; }
+%type row_locks {struct locking_list}
+row_locks(A) ::= row_lock(K). { LIST_ONE(A, K); }
+row_locks(A) ::= row_locks(L) row_lock(K). { A = L; LIST_ADD(A, K); }
+%type row_lock {struct ast_locking *}
+row_lock(A) ::= FOR(T) row_lock_mode(M) lock_of(L) lock_wait(W). {
+    A = PARSE_NEW(p, ast_locking);
+    A->mode = M;
+    A->tables = L.first;
+    A->wait = W;
+    A->position = T.position;
+}
+%type row_lock_mode {enum txn_row_lock}
+row_lock_mode(A) ::= KEY SHARE. { A = TXN_FOR_KEY_SHARE; }
+row_lock_mode(A) ::= SHARE. { A = TXN_FOR_SHARE; }
+row_lock_mode(A) ::= NO KEY UPDATE. { A = TXN_FOR_NO_KEY_UPDATE; }
+row_lock_mode(A) ::= UPDATE. { A = TXN_FOR_UPDATE; }
+%type lock_of {struct name_list}
+lock_of(A) ::= . { LIST_INIT(A); }
+lock_of(A) ::= OF qualified_names(L). { A = L; }
+%type lock_wait {enum ast_wait}
+lock_wait(A) ::= . { A = AST_WAIT; }
+lock_wait(A) ::= NOWAIT. { A = AST_NOWAIT; }
+lock_wait(A) ::= SKIP LOCKED. { A = AST_SKIP_LOCKED; }
 
 %type select_clause {struct ast_select *}
 select_clause(A) ::= simple_select(S). { A = S; }
@@ -734,7 +769,7 @@ opt_cascade(A) ::= . { A = false; }
 opt_cascade(A) ::= CASCADE. { A = true; }
 opt_cascade(A) ::= RESTRICT. { A = false; }
 
-/* ---- ALTER and TRUNCATE ---- */
+/* ---- ALTER, LOCK and TRUNCATE ---- */
 
 %type alter {struct statement *}
 alter(A) ::= ALTER(T) TABLE relation(N) alter_actions(L). { A = parse__alter(p, &T, N, false, L.first); }
@@ -803,6 +838,30 @@ opt_set_data ::= SET DATA.
 %type opt_transform {struct ast_expr *}
 opt_transform(A) ::= . { A = NULL; }
 opt_transform(A) ::= USING a_expr(E). { A = E; }
+
+%type lock {struct statement *}
+lock(A) ::= LOCK(T) opt_table relations(L) lock_mode(M) opt_nowait(W). {
+    A = parse__statement(p, STATEMENT_LOCK, &T);
+    A->lock = PARSE_NEW(p, ast_lock);
+    A->lock->tables = L.first;
+    A->lock->mode = M;
+    A->lock->nowait = W;
+}
+%type lock_mode {enum txn_table_lock}
+lock_mode(A) ::= . { A = TXN_ACCESS_EXCLUSIVE; }
+lock_mode(A) ::= IN table_lock(M) MODE. { A = M; }
+%type table_lock {enum txn_table_lock}
+table_lock(A) ::= ACCESS SHARE. { A = TXN_ACCESS_SHARE; }
+table_lock(A) ::= ROW SHARE. { A = TXN_ROW_SHARE; }
+table_lock(A) ::= ROW EXCLUSIVE. { A = TXN_ROW_EXCLUSIVE; }
+table_lock(A) ::= SHARE UPDATE EXCLUSIVE. { A = TXN_SHARE_UPDATE_EXCLUSIVE; }
+table_lock(A) ::= SHARE. { A = TXN_SHARE; }
+table_lock(A) ::= SHARE ROW EXCLUSIVE. { A = TXN_SHARE_ROW_EXCLUSIVE; }
+table_lock(A) ::= EXCLUSIVE. { A = TXN_EXCLUSIVE; }
+table_lock(A) ::= ACCESS EXCLUSIVE. { A = TXN_ACCESS_EXCLUSIVE; }
+%type opt_nowait {bool}
+opt_nowait(A) ::= . { A = false; }
+opt_nowait(A) ::= NOWAIT. { A = true; }
 
 %type truncate {struct statement *}
 truncate(A) ::= TRUNCATE(T) opt_table relations(L) opt_restart(R) opt_cascade(C). {

@@ -44,6 +44,9 @@ unreserved(A) ::= STORED(A).
 unreserved(A) ::= IDENTITY(A).
 unreserved(A) ::= INCLUDE(A).
 unreserved(A) ::= TRUNCATE(A).
+unreserved(A) ::= ACCESS(A).  unreserved(A) ::= EXCLUSIVE(A).  unreserved(A) ::= LOCK(A).  unreserved(A) ::= LOCKED(A).
+unreserved(A) ::= MODE(A).  unreserved(A) ::= NOWAIT(A).  unreserved(A) ::= OF(A).  unreserved(A) ::= SHARE(A).
+unreserved(A) ::= SKIP(A).
 unreserved(A) ::= RESTART(A).
 unreserved(A) ::= CONTINUE(A).
 unreserved(A) ::= EXPRESSION(A).

@@ -37,6 +37,7 @@ struct row_list { struct ast_row *first, *last; int count; };
 struct set_list { struct ast_set_item *first, *last; int count; };
 struct option_list { struct ast_option *first, *last; int count; };
 struct type_list { struct ast_type *first, *last; int count; };
+struct locking_list { struct ast_locking *first, *last; int count; };
 struct alter_list { struct ast_alter_action *first, *last; int count; };
 struct index_column_list { struct ast_index_column *first, *last; int count; };
 
@@ -119,6 +120,8 @@ struct ast_select *parse__set_operation(struct parse *p, enum ast_set_operation 
 /* Adds ORDER BY and LIMIT to a select that has none yet; in parentheses it may have had its own. */
 struct ast_select *parse__order_limit(struct parse *p, struct ast_select *select, const struct order_list *order,
                                       const struct limits *limits);
+/* Adds FOR UPDATE and the like. */
+struct ast_select *parse__locking(struct parse *p, struct ast_select *select, const struct locking_list *locking);
 struct ast_from *parse__join(struct parse *p, const struct token *token, enum ast_join_kind kind, struct ast_from *left,
                              struct ast_from *right);
 

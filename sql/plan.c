@@ -375,7 +375,7 @@ static int plan_sort(struct op *op, struct planner *planner, struct query *query
     }
     node->total_cost = input->total_cost + plan__sort_cost(planner, input->rows, input->width) + input->rows * PLAN_OPERATOR_COST;
     node->startup_cost = node->total_cost - input->rows * PLAN_OPERATOR_COST;
-    if (query->limit && (plan__to_slots(op, planner, query, query->limit, 0, NULL, &node->sort.limit)
+    if (query->limit && !query->mark_count && (plan__to_slots(op, planner, query, query->limit, 0, NULL, &node->sort.limit)
                          || (query->offset && plan__to_slots(op, planner, query, query->offset, 0, NULL, &node->sort.offset))))
         return OP_FAILED;
     return OP_OK;
@@ -415,6 +415,8 @@ static int finish_select(struct op *op, struct planner *planner, struct query *q
     if (query->distinct && plan__distinct(op, planner, query, node))
         return OP_FAILED;
     if (query->order_count && !ordered && plan_sort(op, planner, query, node))
+        return OP_FAILED;
+    if (query->recheck && plan__lock_rows(op, planner, query, node))
         return OP_FAILED;
     if ((query->limit || query->offset) && plan_limit(op, planner, query, node))
         return OP_FAILED;
@@ -518,6 +520,34 @@ int plan__select(struct op *op, struct planner *planner, struct query *query, do
 /* ---- the entry ------------------------------------------------------------------------------------ */
 
 static void mark_expr(struct plan *plan, const struct plan_node *owner, const struct expr *expr);
+static void mark_node(struct plan *plan, const struct plan_node *node);
+
+/* What a changed row is judged by is planned a second time; EXPLAIN shows only the first. */
+static void mark_hidden(struct plan *plan, const struct expr *expr)
+{
+    static const struct plan_node nowhere;
+
+    if (!expr)
+        return;
+    if (expr->kind == EXPR_SUBQUERY) {
+        struct subplan *subplan = (struct subplan *)expr->subquery;
+        subplan->owner = &nowhere;
+        int shown = plan->shown_subplans;
+        mark_node(plan, subplan->root);
+        plan->shown_subplans = shown;
+    }
+    for (int i = 0; i < expr->arg_count; i++)
+        mark_hidden(plan, expr->args[i]);
+}
+
+static void mark_lock(struct plan *plan, const struct plan_node *node)
+{
+    mark_hidden(plan, node->lock.where);
+    for (const struct plan_outer *outer = node->lock.outers; outer; outer = outer->next)
+        mark_hidden(plan, outer->on);
+    for (int i = 0; i < node->lock.target_count; i++)
+        mark_hidden(plan, node->lock.targets[i]);
+}
 
 static void mark_node(struct plan *plan, const struct plan_node *node)
 {
@@ -572,6 +602,9 @@ static void mark_node(struct plan *plan, const struct plan_node *node)
     case PLAN_LIMIT:
         mark_expr(plan, node, node->limit.limit);
         mark_expr(plan, node, node->limit.offset);
+        break;
+    case PLAN_LOCK_ROWS:
+        mark_lock(plan, node);
         break;
     case PLAN_APPEND:
         for (int i = 0; i < node->append.count; i++)

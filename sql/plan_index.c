@@ -476,7 +476,7 @@ static bool in_list(const struct condition_list *list, const struct condition *c
 
 static struct plan_node *scan_node(struct matcher *m, const struct index_match *match, const int *wanted, int count)
 {
-    bool with_key = m->problem->query->kind != QUERY_SELECT;
+    bool with_key = m->problem->query->kind != QUERY_SELECT || plan__locks_range(m->problem->query, m->range);
     struct plan_node *node = plan__new_node(m->op, m->planner, PLAN_SCAN, m->problem->query, count + with_key);
 
     if (!node)
@@ -494,6 +494,9 @@ static struct plan_node *scan_node(struct matcher *m, const struct index_match *
     }
     if (with_key)
         node->types[count] = (struct sql_type){ TYPE_TEXT, -1 };
+    if (with_key && m->problem->query->kind == QUERY_SELECT
+        && !(node->layout[count] = plan__key_column(m->op, m->planner->arena, m->range, m->table->column_count)))
+        return NULL;
     if (!match)
         return node;
     node->scan.index = match->index;
@@ -615,6 +618,7 @@ static int add_scan(struct matcher *m, struct join_item *item, const struct inde
         || needed_columns(m, item, &filters, &wanted, &count))
         return OP_FAILED;
     bool index_only = match && match->index->tree != m->table->tree && m->problem->query->kind == QUERY_SELECT
+        && !plan__locks_range(m->problem->query, m->range)
         && m->planner->options->enable_indexonlyscan && row_index_covers(m->table, match->index, wanted, count);
     if (match && match->part_count == 0 && !ordered && !index_only)
         return OP_OK;

@@ -35,6 +35,7 @@ enum plan_kind {
     PLAN_PROJECT_SET,
     PLAN_SORT,
     PLAN_LIMIT,
+    PLAN_LOCK_ROWS,     /* plan_lock.c */
     PLAN_APPEND,
     PLAN_SET,           /* INTERSECT and EXCEPT, over counts of each row */
 };
@@ -76,6 +77,24 @@ struct plan_aggregate {
     int order_count;
     struct expr **order;            /* over the input */
     bool *descending, *nulls_first;
+};
+
+/* A table of which rows are locked: where the input has its clustered key and those of its columns that travel along. */
+struct plan_lock {
+    struct table_def *table;
+    enum txn_row_lock mode;
+    enum ast_wait wait;
+    int key_slot;
+    int count;
+    int *columns, *slots;
+};
+
+/* A left join: what becomes null when its condition fails on a row that has changed. */
+struct plan_outer {
+    struct expr *on;
+    int count;
+    int *slots;
+    struct plan_outer *next;
 };
 
 struct plan_node {
@@ -154,6 +173,14 @@ struct plan_node {
         struct {                                /* LIMIT */
             struct expr *limit, *offset;        /* over no input; NULL when absent */
         } limit;
+        struct {                                /* LOCK_ROWS */
+            int count;
+            struct plan_lock *locks;
+            struct expr *where;                 /* for a row that has changed, over the input; NULL when there is none */
+            struct plan_outer *outers;
+            int target_count;                   /* the first slots, computed again */
+            struct expr **targets;
+        } lock;
         struct {                                /* APPEND */
             int count;
             struct plan_node **children;
@@ -315,6 +342,15 @@ int plan__plan_subquery(struct op *op, struct planner *planner, const struct que
 void plan__note_depends(struct plan_node *node);
 
 /* plan_rewrite.c */
+/* plan_lock.c */
+/* Are rows of this range locked? */
+bool plan__locks_range(const struct query *query, int range);
+/* The clustered key as a column behind the table's own. */
+struct expr *plan__key_column(struct op *op, struct arena *arena, int range, int column);
+/* Before sub-selects become joins: what is needed to judge a row again. */
+int plan__prepare_recheck(struct op *op, struct planner *planner, struct query *query) MUST_CHECK;
+int plan__lock_rows(struct op *op, struct planner *planner, struct query *query, struct plan_node **node) MUST_CHECK;
+
 int plan__rewrite(struct op *op, struct planner *planner, struct query *query) MUST_CHECK;
 /* plan_unnest.c: one conjunct of WHERE becomes a semi or anti join, if it can. */
 int plan__unnest(struct op *op, struct planner *planner, struct query *query, struct expr *conjunct, bool *done) MUST_CHECK;

@@ -297,6 +297,11 @@ static uint64_t own_cells(const struct plan_node *node)
     case PLAN_LIMIT:
         used |= expr_cells(node->limit.limit) | expr_cells(node->limit.offset);
         break;
+    case PLAN_LOCK_ROWS:
+        used |= expr_cells(node->lock.where) | exprs_cells(node->lock.targets, node->lock.target_count);
+        for (const struct plan_outer *outer = node->lock.outers; outer; outer = outer->next)
+            used |= expr_cells(outer->on);
+        break;
     case PLAN_APPEND:
         for (int i = 0; i < node->append.count; i++)
             used |= node_cells(node->append.children[i]);

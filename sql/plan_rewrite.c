@@ -140,7 +140,7 @@ static bool targets_are_plain(const struct query *query)
 
 static bool dissolves(const struct query *inner)
 {
-    return inner->kind == QUERY_SELECT && inner->set == SET_NONE && !inner->grouped && !inner->distinct && !inner->limit && !inner->offset
+    return inner->kind == QUERY_SELECT && !inner->mark_count && inner->set == SET_NONE && !inner->grouped && !inner->distinct && !inner->limit && !inner->offset
         && !inner->order_count && inner->from && targets_are_plain(inner);
 }
 
@@ -459,8 +459,8 @@ int plan__rewrite(struct op *op, struct planner *planner, struct query *query)
     if (query->set != SET_NONE)
         return fold_query(op, planner->arena, query);
     if (dissolve_all(op, planner, query) || fold_query(op, planner->arena, query)
-        || reduce_outer(op, planner, query->from, query->where) || push_conditions(op, planner, query)
-        || unnest_all(op, planner, query))
+        || reduce_outer(op, planner, query->from, query->where) || plan__prepare_recheck(op, planner, query)
+        || push_conditions(op, planner, query) || unnest_all(op, planner, query))
         return OP_FAILED;
     return use_index_ends(op, planner, query);
 }

@@ -33,7 +33,7 @@ struct unnest {
 
 static bool is_simple(const struct query *inner)
 {
-    return inner->set == SET_NONE && !inner->grouped && !inner->distinct && !inner->limit && !inner->offset;
+    return inner->set == SET_NONE && !inner->mark_count && !inner->grouped && !inner->distinct && !inner->limit && !inner->offset;
 }
 
 static void found_column(void *arg, const struct expr *column)

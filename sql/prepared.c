@@ -27,7 +27,8 @@ const char *prepared__command(const struct statement *statement)
         [STATEMENT_SELECT] = "SELECT", [STATEMENT_INSERT] = "INSERT", [STATEMENT_UPDATE] = "UPDATE", [STATEMENT_DELETE] = "DELETE",
         [STATEMENT_CREATE_TABLE] = "CREATE TABLE", [STATEMENT_CREATE_INDEX] = "CREATE INDEX", [STATEMENT_DROP_TABLE] = "DROP TABLE",
         [STATEMENT_DROP_INDEX] = "DROP INDEX",
-        [STATEMENT_ALTER_TABLE] = "ALTER TABLE", [STATEMENT_TRUNCATE] = "TRUNCATE TABLE", [STATEMENT_TRANSACTION] = "TRANSACTION", [STATEMENT_PREPARE] = "PREPARE",
+        [STATEMENT_ALTER_TABLE] = "ALTER TABLE", [STATEMENT_TRUNCATE] = "TRUNCATE TABLE", [STATEMENT_LOCK] = "LOCK TABLE",
+        [STATEMENT_TRANSACTION] = "TRANSACTION", [STATEMENT_PREPARE] = "PREPARE",
         [STATEMENT_EXECUTE] = "EXECUTE", [STATEMENT_DEALLOCATE] = "DEALLOCATE", [STATEMENT_DECLARE] = "DECLARE CURSOR",
         [STATEMENT_FETCH] = "FETCH", [STATEMENT_CLOSE] = "CLOSE CURSOR", [STATEMENT_SET_CONSTRAINTS] = "SET CONSTRAINTS", [STATEMENT_SET] = "SET",
         [STATEMENT_SHOW] = "SHOW", [STATEMENT_RESET] = "RESET", [STATEMENT_COPY] = "COPY", [STATEMENT_EXPLAIN] = "EXPLAIN",
@@ -213,6 +214,10 @@ static int settle_locks(struct op *op, struct prepared *prepared)
             prepared->locks[prepared->lock_count++] =
                 (struct table_lock){session->noted[i], session->noted[i] == target ? TXN_ROW_EXCLUSIVE : TXN_ACCESS_SHARE};
     }
+    for (int i = 0; i < query->locked_count; i++)
+        for (int k = 0; k < prepared->lock_count; k++)
+            if (prepared->locks[k].oid == query->locked[i] && prepared->locks[k].mode < TXN_ROW_SHARE)
+                prepared->locks[k].mode = TXN_ROW_SHARE;
     return 0;
 }
 
@@ -450,7 +455,8 @@ int prepared__open(struct op *op, struct prepared *prepared)
     if (prepared__bind(op, prepared) != 0)
         return OP_FAILED;
     bool changes = prepared->query->kind != QUERY_SELECT;
-    if (changes && session__check_writable(op, session, prepared__command(prepared->planned)) != 0)
+    const char *command = changes ? prepared__command(prepared->planned) : prepared->query->locking;
+    if (command && session__check_writable(op, session, command) != 0)
         return OP_FAILED;
     if (session__begin(op, session, !changes && !prepared->query->is_volatile) != 0)
         return OP_FAILED;

@@ -4,6 +4,7 @@
 #ifndef ISOLDE_SQL_QUERY_H
 #define ISOLDE_SQL_QUERY_H
 
+#include "sql/ast.h"
 #include "sql/catalog.h"
 #include "sql/expr.h"
 
@@ -44,6 +45,13 @@ struct target {
 
 enum set_kind { SET_NONE, SET_UNION, SET_UNION_ALL, SET_INTERSECT, SET_INTERSECT_ALL, SET_EXCEPT, SET_EXCEPT_ALL };
 
+/* FOR UPDATE and the like, settled for one table of FROM. */
+struct row_mark {
+    int range;
+    enum txn_row_lock mode;
+    enum ast_wait wait;
+};
+
 struct query {
     enum query_kind kind;
     /* FROM ... WHERE ... */
@@ -62,6 +70,9 @@ struct query {
     int order_count;
     struct sort_key *order;
     struct expr *limit, *offset;    /* bigint or NULL */
+    int mark_count;                 /* rows of these tables are locked, in this order */
+    struct row_mark *marks;
+    struct query *recheck;          /* planner: the query as its conditions are judged again on a row that has changed */
     /* UNION and the like: then ranges, from, where and groups are empty, and targets are columns of the left branch (EXPR_COLUMN
      * with range 0), by which ORDER BY sorts. Types of both branches agree with the targets' */
     enum set_kind set;
@@ -83,7 +94,10 @@ struct query {
     struct expr **set_values;       /* cast for assignment; may use columns of range 0 */
     bool returning;
     /* what the statement as a whole needs */
-    bool is_volatile;               /* calls a volatile function */
+    bool is_volatile;               /* calls a volatile function, or locks rows */
+    const char *locking;            /* "SELECT FOR UPDATE": as errors call it; NULL when no rows are locked */
+    Oid *locked;                    /* tables of which SELECT ... FOR locks rows, anywhere in the statement */
+    int locked_count;
     struct held *held;              /* the binder's own: tables that query_release gives back */
 };
 

@@ -69,7 +69,7 @@ bool query_equal(const struct query *a, const struct query *b)
     if (a == b)
         return true;
     if (!a || !b || a->kind != QUERY_SELECT || b->kind != QUERY_SELECT || a->set != b->set || a->range_count != b->range_count
-        || a->distinct != b->distinct || a->grouped != b->grouped || a->group_count != b->group_count)
+        || a->mark_count || b->mark_count || a->distinct != b->distinct || a->grouped != b->grouped || a->group_count != b->group_count)
         return false;
     for (int i = 0; i < a->range_count; i++)
         if (!range_equal(&a->ranges[i], &b->ranges[i]))

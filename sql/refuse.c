@@ -19,7 +19,7 @@ void parse__refuse(struct parse *p, int position, const char *feature)
 
 static const char *const statements[] = {
     "call", "cluster", "comment", "discard", "do", "grant", "import",
-    "listen", "load", "lock", "merge", "notify", "reassign", "refresh", "reindex", "revoke", "security",
+    "listen", "load", "merge", "notify", "reassign", "refresh", "reindex", "revoke", "security",
     "unlisten", "with",
 };
 
@@ -147,11 +147,6 @@ static const struct feature { const char *word; bool previous; const char *next,
     { "tablesample", false, NULL, "TABLESAMPLE" },
     { "grouping", true, "sets", "GROUPING SETS" },
     { "grouping", true, "(", "GROUPING" },
-    { "for", false, "update", "FOR UPDATE" },
-    { "for", false, "no", "FOR NO KEY UPDATE" },
-    { "for", false, "share", "FOR SHARE" },
-    { "for", false, "key", "FOR KEY SHARE" },
-    { "for", false, "read", "FOR READ ONLY" },
     { "into", false, NULL, "SELECT INTO" },
     { "on", false, "(", "DISTINCT ON" },
     { "on", false, "commit", "ON COMMIT" },

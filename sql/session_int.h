@@ -98,6 +98,11 @@ void cursor_rolled_back(struct session *session, int savepoints);
 void cursor_released(struct session *session, int savepoints);
 void cursor_close_all(struct session *session);
 
+/* ---- lock.c ---- */
+
+/* LOCK TABLE. */
+int session__lock_tables(struct op *op, struct session *session, const struct ast_lock *lock) MUST_CHECK;
+
 /* ---- ddl*.c ---- */
 
 int ddl_create_table(struct op *op, struct session *session, const struct ast_create_table *statement) MUST_CHECK;

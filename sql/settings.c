@@ -37,6 +37,8 @@ static const struct setting_spec specs[SETTING_COUNT] = {
     [SETTING_CLIENT_MIN_MESSAGES] = {"client_min_messages", "notice", "The least severity of messages that are handed out.", KIND_CHOICE,
                                      "debug5|debug4|debug3|debug2|debug1|log|notice|warning|error"},
     [SETTING_DATESTYLE] = {"DateStyle", "ISO, MDY", "The display format for date and time values.", KIND_SPECIAL},
+    [SETTING_DEADLOCK_TIMEOUT] = {"deadlock_timeout", "1s", "Of the members of a deadlock the one with the least gives way.",
+                                  KIND_MILLISECONDS, NULL, 1, INT32_MAX},
     [SETTING_DEFAULT_DEFERRABLE] = {"default_transaction_deferrable", "off", "Whether new transactions are deferrable.", KIND_BOOL},
     [SETTING_DEFAULT_ISOLATION] = {"default_transaction_isolation", "read committed", "The isolation level of each new transaction.",
                                    KIND_CHOICE, levels},
@@ -74,7 +76,7 @@ static const struct setting_spec specs[SETTING_COUNT] = {
 /* PostgreSQL's, and not here. */
 static const char *const refused[] = {
     "backslash_quote", "bytea_output", "check_function_bodies", "constraint_exclusion", "cpu_tuple_cost", "cursor_tuple_fraction",
-    "deadlock_timeout", "default_statistics_target", "default_table_access_method", "default_tablespace", "effective_cache_size",
+    "default_statistics_target", "default_table_access_method", "default_tablespace", "effective_cache_size",
     "enable_gathermerge", "enable_incremental_sort", "enable_material", "enable_memoize", "enable_parallel_append",
     "enable_parallel_hash", "enable_partitionwise_aggregate", "enable_partitionwise_join", "enable_tidscan",
     "escape_string_warning", "fsync", "geqo", "hash_mem_multiplier", "idle_in_transaction_session_timeout", "idle_session_timeout",
@@ -381,6 +383,7 @@ void settings_apply(struct session *session, enum setting_id id)
 
     switch (id) {
     case SETTING_CLIENT_MIN_MESSAGES: session->min_messages = choice_index(id, value); break;
+    case SETTING_DEADLOCK_TIMEOUT: txn_set_deadlock_timeout(session->txn, (uint64_t)amount_of(session, id, time_units) * 1000); break;
     case SETTING_ENABLE_BITMAPSCAN: plan->enable_bitmapscan = on; break;
     case SETTING_ENABLE_HASHAGG: plan->enable_hashagg = on; break;
     case SETTING_ENABLE_HASHJOIN: plan->enable_hashjoin = on; break;

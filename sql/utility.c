@@ -251,6 +251,7 @@ int utility_run(struct op *op, struct prepared *prepared)
     case STATEMENT_CREATE_TABLE: case STATEMENT_CREATE_INDEX: case STATEMENT_DROP_TABLE: case STATEMENT_DROP_INDEX:
     case STATEMENT_ALTER_TABLE: case STATEMENT_RENAME: case STATEMENT_TRUNCATE:
         return define(op, prepared);
+    case STATEMENT_LOCK: return session__lock_tables(op, session, statement->lock);
     case STATEMENT_TRANSACTION: return transaction(op, prepared);
     case STATEMENT_PREPARE: return named_prepare(op, prepared);
     case STATEMENT_EXECUTE:

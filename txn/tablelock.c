@@ -295,8 +295,8 @@ static int collect_fast(struct op *op, struct txn_manager *manager, uint64_t tab
     return failed ? op_out_of_memory(op) : 0;
 }
 
-/* In the shared table: at once, or after a wait. */
-static int take_shared(struct op *op, struct txn_session *session, uint64_t table, enum txn_table_lock mode)
+/* In the shared table: at once, or after a wait.  locked: NULL, or where it is told that there would be a wait instead. */
+static int take_shared(struct op *op, struct txn_session *session, uint64_t table, enum txn_table_lock mode, bool *locked)
 {
     struct txn_manager *manager = session->manager;
     bool must_wait = false, failed = false;
@@ -314,6 +314,11 @@ static int take_shared(struct op *op, struct txn_session *session, uint64_t tabl
             break;      /* it waits for us: it is no reason to wait for it */
         }
         must_wait = (MODE(ahead->mode) & conflicts[mode]) != 0;
+    }
+    if (must_wait && locked != NULL) {
+        *locked = false;
+        os_mutex_unlock(&manager->waits);
+        return 0;
     }
     if (must_wait) {
         enqueue(lock, session, mode);
@@ -341,7 +346,7 @@ static int take_shared(struct op *op, struct txn_session *session, uint64_t tabl
     return 0;
 }
 
-int txn_lock_table(struct op *op, struct txn_session *session, uint64_t table, enum txn_table_lock mode)
+static int lock_table(struct op *op, struct txn_session *session, uint64_t table, enum txn_table_lock mode, bool *locked)
 {
     struct txn_manager *manager = session->manager;
     bool strong = mode > TXN_ROW_EXCLUSIVE;
@@ -357,14 +362,25 @@ int txn_lock_table(struct op *op, struct txn_session *session, uint64_t table, e
     }
     wait__leave(session);
     if (!strong) {
-        return take_shared(op, session, table, mode);
+        return take_shared(op, session, table, mode, locked);
     }
     atomic_fetch_add(partition_of(manager, table), 1);
-    if (collect_fast(op, manager, table) != 0 || take_shared(op, session, table, mode) != 0) {
+    int rc = collect_fast(op, manager, table) != 0 ? OP_FAILED : take_shared(op, session, table, mode, locked);
+    if (rc != 0 || (locked != NULL && !*locked)) {
         atomic_fetch_sub(partition_of(manager, table), 1);
-        return OP_FAILED;
     }
-    return 0;
+    return rc;
+}
+
+int txn_lock_table(struct op *op, struct txn_session *session, uint64_t table, enum txn_table_lock mode)
+{
+    return lock_table(op, session, table, mode, NULL);
+}
+
+int txn_try_lock_table(struct op *op, struct txn_session *session, uint64_t table, enum txn_table_lock mode, bool *locked)
+{
+    *locked = true;
+    return lock_table(op, session, table, mode, locked);
 }
 
 void tablelock__release(struct txn_session *session, uint64_t position)

@@ -246,6 +246,8 @@ enum txn_table_lock {
 /* Held until the end of the transaction or rollback to an earlier mark.  The weak modes (up to ROW EXCLUSIVE) cost a few
  * atomic operations while nobody holds a strong one. */
 int txn_lock_table(struct op *op, struct txn_session *session, uint64_t table, enum txn_table_lock mode) MUST_CHECK;
+/* Without waiting: *locked is false when it would have had to. */
+int txn_try_lock_table(struct op *op, struct txn_session *session, uint64_t table, enum txn_table_lock mode, bool *locked) MUST_CHECK;
 
 /* The tree of the layer's own: blocks of numbers.  Not to be dropped. */
 TreeId txn_system_tree(const struct txn_manager *manager);

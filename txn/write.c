@@ -115,13 +115,14 @@ static int judge_changed(struct op *op, struct write_call *call, const struct bt
 {
     struct txn_session *session = call->session;
     CommitTs ts = writer__ts(newest->writer);
-    const struct version *deletion = NULL;
+    const struct version *deletion = NULL, *oldest = newest;
     bool rekeyed = false;
 
     for (const struct version *entry = newest; entry != NULL; entry = entry->older) {
         if (writer__ts(entry->writer) <= call->seen) {
             break;
         }
+        oldest = entry;
         rekeyed |= entry->lock_mode > TXN_FOR_NO_KEY_UPDATE || entry->rekeyed > call->seen;
         if (entry->kind == VERSION_DELETE || entry->reborn > call->seen) {
             deletion = entry;
@@ -133,7 +134,9 @@ static int judge_changed(struct op *op, struct write_call *call, const struct bt
     commit__depend(session, ts);
     if (session->level != TXN_READ_COMMITTED) {
         call->lost_to = ts;
-        call->verdict = deletion != NULL ? VERDICT_LOST_DELETE : VERDICT_LOST_UPDATE;
+        /* What befell the version that was seen; a changed key is an update, and locks do not tell the two apart, as in PostgreSQL. */
+        bool deleted = oldest == deletion && deletion->moved_to == NULL && call->kind != WRITE_LOCK;
+        call->verdict = deleted ? VERDICT_LOST_DELETE : VERDICT_LOST_UPDATE;
         return 0;
     }
     if (deletion != NULL) {

@@ -256,9 +256,7 @@ static void what_is_not_supported_is_refused_by_name(void **state)
         { "with x as (select 1) select * from x", "WITH is not supported" },
         { "select sum(a) over (order by b) from t", "OVER (a window function) is not supported" },
         { "select * from a full outer join b on true", "FULL JOIN is not supported" },
-        { "select * from t for update", "FOR UPDATE is not supported" },
         { "create table t as select 1", "AS here is not supported" },
-        { "lock table t", "LOCK is not supported" },
     };
 
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
