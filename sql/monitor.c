@@ -1,5 +1,5 @@
 /*
- * monitor.c -- SHOW isolde_snapshots, SHOW isolde_version_store: what the engine is doing, as rows of texts.
+ * monitor.c -- SHOW isolde_snapshots, isolde_transactions, isolde_version_store: what the engine is doing, as rows of texts.
  *
  * They read counters and lists of the moment, not tables at a snapshot: a transaction that asks twice may get two answers.
  */
@@ -65,8 +65,27 @@ static int show_version_store(struct op *op, struct prepared *prepared)
     return 0;
 }
 
+/* One row for each transaction in progress that has written; session 0: a loser of a restart, which is rolled back. */
+static int show_transactions(struct op *op, struct prepared *prepared)
+{
+    struct txn_writer_info *list;
+    size_t count;
+    char id[NUMBER_BYTES], session[NUMBER_BYTES], log[NUMBER_BYTES], undo[NUMBER_BYTES], kept[NUMBER_BYTES];
+
+    if (txn_writers(op, txn_session_manager(prepared->session->txn), &list, &count) != 0)
+        return OP_FAILED;
+    for (size_t i = 0; i < count; i++) {
+        const char *texts[] = {number(id, list[i].id), number(session, list[i].session), number(log, list[i].log_bytes),
+                               number(undo, list[i].undo_bytes), number(kept, list[i].kept_bytes)};
+        if (prepared__keep_texts(op, prepared, texts) != 0)
+            return OP_FAILED;
+    }
+    return 0;
+}
+
 static const struct monitor monitors[] = {
     {"isolde_snapshots", {"session", "own", "state", "age_ms", "versions", "bytes"}, show_snapshots},
+    {"isolde_transactions", {"transaction", "session", "log_bytes", "undo_bytes", "kept_log_bytes"}, show_transactions},
     {"isolde_version_store", {"name", "value"}, show_version_store},
 };
 
