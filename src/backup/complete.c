@@ -46,7 +46,8 @@ int backup__check_place(struct op *op, struct vfs *vfs, const char *path, bool o
     return result;
 }
 
-/* Was the file begun by a backup or a recovery?  An empty one may have been too. */
+/* Was the file begun by a backup or a recovery?  An empty one may have been too; and one that is finished and was never opened was only
+ * not given its name any more. */
 static int check_unfinished(struct op *op, struct os_file *file)
 {
     struct header_identity identity = {0};
@@ -58,7 +59,8 @@ static int check_unfinished(struct op *op, struct os_file *file)
         return OP_OK;
     op_init(&probe);
     struct header_slot slot;
-    bool unfinished = buf_header_read(&probe, file, &identity, &slot) == OP_OK && (identity.incompatible & HEADER_UNFINISHED);
+    bool unfinished = buf_header_read(&probe, file, &identity, &slot) == OP_OK
+                      && ((identity.incompatible & HEADER_UNFINISHED) || (slot.flags & HEADER_COPY));
     op_end(&probe);
     return unfinished ? OP_OK : op_fail(op, "58P02", "file \"%s\" already exists, and is no unfinished backup", file->path);
 }
