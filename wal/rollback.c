@@ -33,7 +33,8 @@ int wal_rollback(struct op *op, struct wal *wal, const struct wal_handlers *hand
     for (bool found = true; found && result == OP_OK;) {
         struct arena_mark mark = arena_mark(&op->arena);
         result = undo_next(op, &walk, handlers, stop, &found);
-        arena_release(&op->arena, mark);
+        if (result == OP_OK)        /* what went wrong is told from the arena */
+            arena_release(&op->arena, mark);
     }
     wal_walk_end(&walk);
     return result;
