@@ -153,7 +153,7 @@ void wait__regrant(struct wait *member)
 static void join_queue(struct wait *wait, struct chain *chain, enum txn_row_lock mode)
 {
     int held = rowlock__held(chain, wait->writer);
-    struct wait *before = held > 0 && !PLANTED("lock-upgrade-last") ? chain->first_wait : NULL;
+    struct wait *before = held > 0 ? chain->first_wait : NULL;
 
     while (before != NULL && !rowlock__conflict((enum txn_row_lock)held, before->row_mode)) {
         before = before->next;
