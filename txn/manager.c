@@ -139,10 +139,13 @@ static int collect(void *context, struct op *op, struct wal_checkpoint_state *st
         goto out;
     }
     for (struct txn *txn = manager->active.active_next; txn != &manager->active; txn = txn->active_next) {
+        /* `last` is read before `first`, for they are written the other way round: a chain that is seen to have records is seen to
+         * have a first one, too, or its log would be released under it. */
+        Lsn last = __atomic_load_n(&txn->chain.last, __ATOMIC_ACQUIRE);
         struct wal_chain chain = {
             .txn = txn->id,
+            .last = last,
             .first = __atomic_load_n(&txn->chain.first, __ATOMIC_ACQUIRE),
-            .last = __atomic_load_n(&txn->chain.last, __ATOMIC_ACQUIRE),
             .carried = txn->chain.carried,      /* changed by checkpoints only */
             .carried_to = txn->chain.carried_to,
         };
@@ -383,6 +386,7 @@ static void close_manager(struct txn_manager *manager, bool abandoned)
     }
     store_set_hooks(manager->store, &none);
     sequence__close(manager);
+    run__free_all(manager);
     free_versions(manager);
     budget__close(manager);
     if (!abandoned && manager->active.active_next != &manager->active) {

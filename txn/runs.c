@@ -363,6 +363,20 @@ void run__drop_all(struct txn *writer)
     }
 }
 
+void run__free_all(struct txn_manager *manager)
+{
+    for (size_t i = 0; i < TXN_TREE_HASH; i++) {
+        for (struct tree_info *info = atomic_load(&manager->trees[i]); info != NULL; info = info->next) {
+            while (info->runs != NULL) {
+                struct txn *writer = info->runs->writer;
+                writer__ref(writer);
+                run__drop_all(writer);
+                writer__unref(writer);
+            }
+        }
+    }
+}
+
 /* ---- reading -------------------------------------------------------------------------------------- */
 
 bool run__hides(struct tree_info *info, const struct view *view, struct bytes key, struct ssi_txn **newer)

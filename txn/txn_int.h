@@ -463,6 +463,8 @@ bool run__is_of(struct tree_info *info, const struct txn *writer, struct bytes k
 void run__undone(struct tree_info *info, TxnId id, struct bytes key);
 /* The writer's commit is visible to all, or it was undone. */
 void run__drop_all(struct txn *writer);
+/* At the end: also those of losers that stay, and of commits whose outcome is unknown. */
+void run__free_all(struct txn_manager *manager);
 /* Does the record lie in a run that the view does not see?  *newer: as in struct resolved. */
 bool run__hides(struct tree_info *info, const struct view *view, struct bytes key, struct ssi_txn **newer);
 static inline bool run__any(const struct tree_info *info)

@@ -26,7 +26,7 @@
 
 enum { TRIALS = 250, PATIENCE_MS = 10000 };
 
-static const char options[] = "cache_size=768kB max_wal_size=8MB synchronous=full";
+static const char options[] = "cache_size=2MB max_wal_size=8MB synchronous=full";
 static uint64_t seed, count, tried, refused;
 static struct rng rng;
 static struct vfs *disk;
