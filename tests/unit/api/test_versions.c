@@ -47,7 +47,7 @@ static void an_idle_snapshot_is_seen_and_then_given_up(void **state)
     isolde_connect(db, &young, NULL);
     isolde_connect(db, &writer, NULL);
     run(writer, "CREATE TABLE t (id int PRIMARY KEY, v text)");
-    run(writer, "INSERT INTO t SELECT g, repeat('x', 100) FROM generate_series(1, 20000) g");
+    run(writer, "INSERT INTO t SELECT g, repeat('x', 400) FROM generate_series(1, 20000) g");
     run(idle, "BEGIN ISOLATION LEVEL REPEATABLE READ");
     run(idle, "SELECT count(*) FROM t");
     run(writer, "UPDATE t SET v = v || 'y' WHERE id <= 1000");
