@@ -350,6 +350,21 @@ static int check_stuck(struct op *op, const struct wait *wait)
     return OP_FAILED;
 }
 
+static const uint64_t LOOK_AGAIN_NS = 1000000000;
+
+/* Whoever ends a wait says so.  Should that ever be missed, the wait ends here, late, instead of never: a holder that is gone gives the way
+ * free, and a circle that nobody has found is looked for again.  Under the mutex of the queues. */
+static int look_again(struct op *op, struct txn_session *session)
+{
+    struct wait *wait = &session->wait;
+
+    if (wait->kind == WAIT_ROW && wait->chain->holder != NULL && writer__ts(wait->chain->holder) != 0) {
+        set_holder(wait->chain, NULL);
+    }
+    wait__regrant(wait);
+    return wait->granted ? 0 : deadlock__check(op, session);
+}
+
 static int sleep_until_granted(struct op *op, struct txn_session *session, uint64_t lock_deadline)
 {
     struct txn_manager *manager = session->manager;
@@ -359,12 +374,16 @@ static int sleep_until_granted(struct op *op, struct txn_session *session, uint6
     if (session->deadline_ns != 0 && (deadline == 0 || session->deadline_ns < deadline)) {
         deadline = session->deadline_ns;
     }
-    for (;;) {
+    for (uint64_t look = os_clock_ns() + LOOK_AGAIN_NS;;) {
         uint32_t word = atomic_load_explicit(&wait->word, memory_order_acquire);
         int rc = 0;
         os_mutex_lock(&manager->waits);
-        bool granted = wait->granted;
-        if (!granted && (rc = check_stuck(op, wait)) == 0 && wait->condemned) {
+        if (!wait->granted && wait->kind != WAIT_NONE && os_clock_ns() >= look) {
+            look = os_clock_ns() + LOOK_AGAIN_NS;
+            rc = look_again(op, session);
+        }
+        bool granted = rc == 0 && wait->granted;
+        if (!granted && rc == 0 && (rc = check_stuck(op, wait)) == 0 && wait->condemned) {
             wait->condemned = false;
             rc = deadlock__confirm(op, session);
         }
@@ -375,7 +394,7 @@ static int sleep_until_granted(struct op *op, struct txn_session *session, uint6
         if (rc != 0 || check_limits(op, session, lock_deadline) != 0) {
             return OP_FAILED;
         }
-        os_wait_word(&wait->word, word, deadline);
+        os_wait_word(&wait->word, word, deadline != 0 && deadline < look ? deadline : look);
     }
 }
 
