@@ -67,7 +67,7 @@ static int begin(struct op *op, struct backup *backup, const struct backup_optio
     if (!backup->path || !backup->part || !backup->part_wal || !backup->part_log || !backup->part_new || !backup->buffer)
         return OP_FAILED;
     if (backup__check_place(op, backup->vfs, backup->path, backup->overwrite) ||
-        backup__open_part(op, backup->vfs, backup->part, &backup->file) ||
+        backup__open_part(op, backup->vfs, backup->part, NULL, &backup->file) ||
         store_backup_begin(op, backup->store, &backup->source))
         return OP_FAILED;
     backup->holding = true;

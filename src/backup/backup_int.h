@@ -50,7 +50,8 @@ int backup__copy_file(struct op *op, struct vfs *vfs, const char *from, const ch
 /* `path` and `suffix` joined; NULL after having reported 53200.  Free with mem_free. */
 char *backup__path(struct op *op, const char *path, const char *suffix);
 /* Creates or takes over the unfinished file at `part`, empty and locked.  58P02 when it is something else. */
-int backup__open_part(struct op *op, struct vfs *vfs, const char *part, struct os_file **file) MUST_CHECK;
+int backup__open_part(struct op *op, struct vfs *vfs, const char *part, const uint8_t *database_id,
+                      struct os_file **file) MUST_CHECK;
 /* Refuses a place that is taken: 58P02, or with `overwrite` 55006 when somebody has it open. */
 int backup__check_place(struct op *op, struct vfs *vfs, const char *path, bool overwrite) MUST_CHECK;
 /* Writes the header of an unfinished file: restart goes on from this slot. */

@@ -46,9 +46,9 @@ int backup__check_place(struct op *op, struct vfs *vfs, const char *path, bool o
     return result;
 }
 
-/* Was the file begun by a backup or a recovery?  An empty one may have been too; and one that is finished and was never opened was only
- * not given its name any more. */
-static int check_unfinished(struct op *op, struct os_file *file)
+/* Was the file begun by a backup or a recovery?  An empty one may have been too; and one that is finished was only not given its name any
+ * more, if it is a backup that was never opened, or a recovery of the database that is to be recovered now. */
+static int check_unfinished(struct op *op, struct os_file *file, const uint8_t *database_id)
 {
     struct header_identity identity = {0};
     struct op probe;
@@ -60,12 +60,13 @@ static int check_unfinished(struct op *op, struct os_file *file)
     op_init(&probe);
     struct header_slot slot;
     bool unfinished = buf_header_read(&probe, file, &identity, &slot) == OP_OK
-                      && ((identity.incompatible & HEADER_UNFINISHED) || (slot.flags & HEADER_COPY));
+                      && ((identity.incompatible & HEADER_UNFINISHED) || (slot.flags & HEADER_COPY)
+                          || (database_id && memcmp(identity.database_id, database_id, sizeof(identity.database_id)) == 0));
     op_end(&probe);
     return unfinished ? OP_OK : op_fail(op, "58P02", "file \"%s\" already exists, and is no unfinished backup", file->path);
 }
 
-int backup__open_part(struct op *op, struct vfs *vfs, const char *part, struct os_file **out)
+int backup__open_part(struct op *op, struct vfs *vfs, const char *part, const uint8_t *database_id, struct os_file **out)
 {
     struct os_file *file = NULL;
     bool taken = false;
@@ -76,7 +77,7 @@ int backup__open_part(struct op *op, struct vfs *vfs, const char *part, struct o
     if (result == OP_OK && !taken)
         result = op_fail(op, "55006", "another backup is writing \"%s\"", part);
     if (result == OP_OK)
-        result = check_unfinished(op, file);
+        result = check_unfinished(op, file, database_id);
     if (result == OP_OK)
         result = os_truncate(op, file, 0);
     if (result) {

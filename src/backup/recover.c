@@ -306,7 +306,7 @@ static int recover(struct op *op, struct recovery *recovery, struct recover_resu
     recovery->part_wal = backup__path(op, options->path, "-part-wal");
     if (!recovery->part || !recovery->part_wal || open_backup(op, recovery) ||
         backup__check_place(op, recovery->vfs, options->path, options->overwrite) ||
-        backup__open_part(op, recovery->vfs, recovery->part, &recovery->out))
+        backup__open_part(op, recovery->vfs, recovery->part, recovery->identity.database_id, &recovery->out))
         return OP_FAILED;
     recovery->begun = true;
     if (restore_copy(op, recovery) || os_sync(op, recovery->out) || find_first(op, recovery) ||

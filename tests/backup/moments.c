@@ -266,8 +266,8 @@ static void a_killed_recovery_leaves_nothing_half_done(struct bank *bank)
         } else {
             isolde_err *err = NULL;
             unlink(out);
-            demand(isolde_recover(backups[1], archive, NULL, out, 0, NULL, &err) == ISOLDE_OK, "after a kill: %s %s",
-                   isolde_error_sqlstate(err), isolde_error_message(err));
+            int rc = isolde_recover(backups[1], archive, NULL, out, 0, NULL, &err);
+            demand(rc == ISOLDE_OK, "after a kill: %s %s", isolde_error_sqlstate(err), isolde_error_message(err));
             bank_compare(bank, out, UINT64_MAX, "the recovery after one that was killed");
         }
     }
