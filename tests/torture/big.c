@@ -353,7 +353,7 @@ int main(void)
 {
     const char *base = getenv("TMPDIR");
     char folder[200], command[300];
-    all.seed = number_of_run("SEED", (long long)time(NULL));
+    all.seed = number_of_run("SEED", 1);
     all.cache_mb = number_of_run("CACHE_MB", 8);
     all.rows = (number_of_run("SIZE_MB", 400) << 20) / (ROW_BYTES + 50);
     all.updates = calloc((size_t)all.rows, 1);

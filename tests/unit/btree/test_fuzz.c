@@ -23,7 +23,7 @@ static uint64_t number(const char *name, uint64_t usual)
 
 static void damaged_files_give_answers_or_errors(void **state)
 {
-    uint64_t seed = number("SEED", os_clock_ns() % 1000000007), count = number("COUNT", 300), only = number("CASE", UINT64_MAX);
+    uint64_t seed = number("SEED", 1), count = number("COUNT", 300), only = number("CASE", UINT64_MAX);
     printf("test_fuzz seed=%llu\n", (unsigned long long)seed);
     for (uint64_t i = 0; i < count; i++) {
         struct rng rng;
