@@ -113,7 +113,8 @@ static int make_map(struct op *op, struct store *store, PageNo page_no, unsigned
 {
     struct page_ref map;
     struct log_record record;
-    if (wal_reserve(op, store->wal, store->page_size + 256) != OP_OK)
+    /* Not wal_reserve, which waits for a checkpoint: rollback makes the file longer too, and the grow mutex is held. */
+    if (wal_reserve_undo(op, store->wal, store->page_size + 256) != OP_OK)
         return OP_FAILED;
     int result = buf_fix_new(op, store->buf, page_no, &map);
     if (result == OP_OK) {
@@ -290,7 +291,8 @@ static bool holds_data(const struct store *store, PageNo page)
 void space_trim(struct store *store)
 {
     struct space *space = &store->space;
-    os_mutex_lock(&space->grow_mutex);
+    if (!os_mutex_try_lock(&space->grow_mutex))
+        return;     /* somebody makes the file longer, and may wait for the checkpoint that wants to make it shorter */
     os_mutex_lock(&space->mutex);
     PageNo used_end = space->limit;
     while (used_end > FIRST_FREE_PAGE && !holds_data(store, used_end - 1))

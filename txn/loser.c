@@ -70,23 +70,6 @@ static int rebuild_entry(struct op *op, struct txn *txn, const struct btree_row_
     return chain != NULL ? 0 : OP_FAILED;
 }
 
-/* What undo will take is kept for it again.  When the disk is full there is no such promise: then undo looks for room as it goes. */
-static int renew_promise(struct op *op, struct txn *txn, uint64_t bytes)
-{
-    struct wal *wal = txn->manager->wal;
-
-    if (wal_reserve(op, wal, bytes) != 0) {
-        if (strcmp(op->error.sqlstate, "53100") != 0) {
-            return OP_FAILED;
-        }
-        op_clear_error(op);
-        return 0;
-    }
-    wal_promise(wal, &txn->chain, bytes);
-    wal_unreserve(wal, bytes);
-    return 0;
-}
-
 /* The entry of each row, and the handle of each tree.  *done of `total` bytes of such records have been read, of all losers: for
  * the progress report. */
 static int rebuild_entries(struct op *op, struct txn *txn, uint64_t *done, uint64_t total)
@@ -120,7 +103,7 @@ static int rebuild_entries(struct op *op, struct txn *txn, uint64_t *done, uint6
     wal_walk_end(&walk);
     __atomic_store_n(&txn->chain.undoable, undoable, __ATOMIC_RELAXED);
     arena_free(&arena);
-    return rc == 0 ? renew_promise(op, txn, promised) : rc;
+    return rc == 0 ? wal_renew_promise(op, txn->manager->wal, &txn->chain, promised) : rc;
 }
 
 int loser__adopt(struct op *op, struct txn_manager *manager)

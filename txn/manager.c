@@ -221,7 +221,7 @@ static int gather_old(struct op *op, struct txn_manager *manager, Lsn redo, stru
 static int carry(void *context, struct op *op, Lsn redo)
 {
     struct txn_manager *manager = context;
-    uint64_t left = wal_room(manager->wal) / 8, each = left / 2;
+    uint64_t left = wal_carry_room(manager->wal), each = left / 2;
     struct txn **old;
     size_t count;
     int rc = gather_old(op, manager, redo, &old, &count);

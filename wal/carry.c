@@ -76,6 +76,7 @@ void wal_walk_end(struct wal_walk *walk)
     mem_free(walk->window);
     os_mutex_lock(&walk->wal->carry_latch);
     walk->chain->walking = false;
+    os_cond_broadcast(&walk->wal->carry_done);
     os_mutex_unlock(&walk->wal->carry_latch);
 }
 
@@ -212,10 +213,15 @@ static int copy_all(struct op *op, struct wal_walk *walk, const struct places *p
     return OP_OK;
 }
 
-/* True when nobody walks the chain; then none will until end_carrying. */
+/* True when nobody walks the chain; then none will until end_carrying.  Who walks a short chain is soon through, unless he drops trees,
+ * for which he may want room in the log himself: so one waits a little, but not for ever. */
 static bool begin_carrying(struct wal *wal, struct wal_chain *chain)
 {
+    enum { PATIENCE_NS = 100000000 };
+    uint64_t deadline = os_clock_ns() + PATIENCE_NS;
     os_mutex_lock(&wal->carry_latch);
+    while (chain->walking && os_cond_wait(&wal->carry_done, &wal->carry_latch, deadline)) {
+    }
     bool free = !chain->walking && !chain->carrying;
     if (free)
         chain->carrying = true;

@@ -345,8 +345,7 @@ static void grow_ahead(struct op *op, struct wal *wal)
     while (!atomic_load(&wal->stop) &&
            wal_end(wal) + atomic_load(&wal->reserved) + atomic_load(&wal->promised) + ahead > atomic_load(&wal->capacity) &&
            wal_file_size(wal) + wal->options.segment_size <= wal->options.max_wal_size) {
-        size_t most = (size_t)((wal->options.max_wal_size - WAL__BLOCK) / wal->options.segment_size);
-        if (wal__grow(op, wal, most, atomic_load(&wal->capacity)))
+        if (wal__grow(op, wal, wal__slots_allowed(wal), atomic_load(&wal->capacity)))
             break;
     }
 }

@@ -57,9 +57,16 @@ bool wal__locate(struct wal *wal, Lsn lsn, uint64_t *offset, uint64_t *epoch)
     return found;
 }
 
+size_t wal__slots_allowed(const struct wal *wal)
+{
+    return (size_t)((wal->options.max_wal_size - WAL__BLOCK) / wal->options.segment_size);
+}
+
 void wal__update_capacity(struct wal *wal)
 {
+    size_t used = wal->slot_count - wal->free_count, allowed = wal__slots_allowed(wal);
     atomic_store(&wal->capacity, (wal->newest + 1 + wal->free_count) * wal->payload);
+    atomic_store(&wal->ceiling, (wal->newest + 1 + (allowed > used ? allowed - used : 0)) * wal->payload);
 }
 
 void wal__fill_segment_head(uint8_t *block, uint64_t log_id, const struct wal__slot *slot)
@@ -186,8 +193,7 @@ int wal__grow(struct op *op, struct wal *wal, size_t most, uint64_t seen)
  * True when the file is to be cut; then nobody else may grow it meanwhile. */
 static bool shrink(struct wal *wal)
 {
-    size_t wanted = (size_t)((wal->options.max_wal_size - WAL__BLOCK) / wal->options.segment_size);
-    size_t before = wal->slot_count;
+    size_t wanted = wal__slots_allowed(wal), before = wal->slot_count;
     while (!wal->growing && wal->slot_count > wanted && wal->slot_count > 2 &&
            wal->slots[wal->slot_count - 1].number == 0) {
         uint64_t left = (wal->newest + wal->free_count) * wal->payload;
@@ -227,9 +233,11 @@ void wal_release(struct wal *wal, Lsn oldest)
             wal->free_count++;
         }
     }
+    atomic_store(&wal->pinned, first_needed < atomic_load(&wal->redo) / wal->payload);
     wal__update_capacity(wal);
     bool cut = shrink(wal);
     os_mutex_unlock(&wal->segments_latch);
+    wal__wake_waiters(wal);
     if (cut)
         cut_file(wal);
 }
@@ -241,7 +249,7 @@ uint32_t wal_buffer_size(const struct wal *wal)
 
 uint64_t wal_room(const struct wal *wal)
 {
-    return (wal->options.max_wal_size - WAL__BLOCK) / wal->options.segment_size * wal->payload;
+    return wal__slots_allowed(wal) * wal->payload;
 }
 
 

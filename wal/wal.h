@@ -82,8 +82,8 @@ struct wal_options {
 
 /* Makes sure that `bytes` more of log can be appended without failing, also when they turn out to be undo.
  * Fails with 53100 (disk full) or 58030 (broken log).  Balance every call with wal_unreserve of the same bytes once the
- * records have been appended.  May write and wait, also a moment for a checkpoint when the log has grown far: hold no page
- * latch. */
+ * records have been appended.  May write and wait, also for a checkpoint when the log has grown far, until op is cancelled: hold
+ * no page latch, and no mutex that a checkpoint takes. */
 int wal_reserve(struct op *op, struct wal *wal, uint64_t bytes) MUST_CHECK;
 /* The same for undo, which may take half of the room that others must leave, so that it gets through on a full disk. */
 int wal_reserve_undo(struct op *op, struct wal *wal, uint64_t bytes) MUST_CHECK;
@@ -95,6 +95,8 @@ void wal_promise(struct wal *wal, struct wal_chain *chain, uint64_t bytes);
 /* Makes a promise of undo a reservation, to be given back by wal_unreserve.  False when the chain has no such promise (one of
  * before a restart, for which there was no room): reserve then. */
 bool wal_redeem(struct wal *wal, struct wal_chain *chain, uint64_t bytes) MUST_CHECK;
+/* Promises again what the undo of a loser takes.  Waits for nobody; on a full disk there is no promise, which is no failure. */
+int wal_renew_promise(struct op *op, struct wal *wal, struct wal_chain *chain, uint64_t bytes) MUST_CHECK;
 /* Nothing of the chain will be undone any more. */
 void wal_forget_promises(struct wal *wal, struct wal_chain *chain);
 

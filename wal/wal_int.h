@@ -79,15 +79,18 @@ struct wal {
     _Atomic Lsn released;       /* restart no longer needs what lies below */
     struct wal__archive *archive;       /* NULL: none.  Constant after opening */
     _Atomic uint64_t capacity;  /* LSN up to which there is prepared space; stored under segments_latch */
+    _Atomic uint64_t ceiling;   /* LSN up to which the ring would reach at max_wal_size; stored under segments_latch */
+    atomic_bool pinned;         /* the last release kept segments below the redo point for somebody; stored under segments_latch */
     _Atomic uint64_t reserved;  /* bytes of those who append just now */
     _Atomic uint64_t promised;  /* bytes kept for undo */
 
-    /* Pace: append.c. */
+    /* Pace: reserve.c. */
     void (*hurry)(void *arg);
     void *hurry_arg;
     _Atomic Lsn redo;           /* of the newest checkpoint */
     _Atomic Lsn stuck;          /* a redo point for which somebody has waited long enough */
-    _Atomic uint32_t redo_word; /* bumped when redo has moved */
+    _Atomic uint32_t redo_word; /* bumped when redo has moved, or segments were set free */
+    _Atomic uint32_t awaiting;  /* threads that wait for a checkpoint */
 
     /* Chains that are read and carried. */
     alignas(64) struct os_mutex carry_latch;    /* RANK_WAL_CARRY */
@@ -102,12 +105,16 @@ struct wal {
 
 /* append.c */
 uint32_t wal__record_crc(uint32_t seed, const uint8_t *record, uint32_t len, Lsn lsn);
-/* wal_reserve, leaving `slack` bytes beyond.  Some slack is what others leave for flush marks, and for
+/* Under append_latch: appends a flush mark if it fits. */
+void wal__append_mark(struct wal *wal, Lsn durable);
+
+/* reserve.c */
+/* wal_reserve without waiting, leaving `slack` bytes beyond.  Some slack is what others leave for flush marks, and for
  * checkpoints: on a full disk they are what makes space. */
 int wal__reserve(struct op *op, struct wal *wal, uint64_t bytes, uint64_t slack) MUST_CHECK;
 uint64_t wal__slack(const struct wal *wal);
-/* Under append_latch: appends a flush mark if it fits. */
-void wal__append_mark(struct wal *wal, Lsn durable);
+/* Those who wait for room look again. */
+void wal__wake_waiters(struct wal *wal);
 
 /* flush.c */
 /* Writes out what is in the buffer, without sync, so that appends find room. */
@@ -130,7 +137,8 @@ int wal__grow(struct op *op, struct wal *wal, size_t most, uint64_t seen) MUST_C
 /* Fills the place of one slot, without sync. */
 int wal__write_zeros(struct op *op, struct wal *wal, uint64_t offset) MUST_CHECK;
 int wal__add_slot(struct op *op, struct wal *wal, const struct wal__slot *slot) MUST_CHECK;
-void wal__update_capacity(struct wal *wal);     /* under segments_latch, or before there are threads */
+void wal__update_capacity(struct wal *wal);     /* and ceiling; under segments_latch, or before there are threads */
+size_t wal__slots_allowed(const struct wal *wal);       /* by max_wal_size */
 uint32_t wal__seed(const struct wal_identity *identity, uint64_t epoch);
 
 /* stream.c */

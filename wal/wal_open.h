@@ -49,9 +49,13 @@ void wal_abandon(struct wal *wal);
 
 /* Appends a WAL_CHECKPOINT record and makes it durable. */
 int wal_checkpoint(struct op *op, struct wal *wal, const struct wal_checkpoint_state *state, Lsn *lsn) MUST_CHECK;
-/* Who wants a change while the log since `redo` takes most of max_wal_size calls hurry(arg), which brings a checkpoint about, and
- * waits a little for it.  NULL: nobody waits. Call before other threads append, or when they do no more. */
+/* Who wants a change while the log takes most of max_wal_size calls hurry(arg), which brings a checkpoint about, and
+ * waits for it.  NULL: nobody waits. Call before other threads append, or when they do no more. */
 void wal_pace(struct wal *wal, void (*hurry)(void *arg), void *arg);
+/* Does somebody wait for a checkpoint? */
+bool wal_awaits_checkpoint(const struct wal *wal);
+/* What the copies of one checkpoint may take: so much is kept for them. */
+uint64_t wal_carry_room(const struct wal *wal);
 /* No checkpoint can be had just now: nobody waits until the redo point has moved. */
 void wal_give_up(struct wal *wal);
 /* Restart would begin to read at `redo` now. */
@@ -60,7 +64,7 @@ uint32_t wal_buffer_size(const struct wal *wal);
 /* What restart must be able to read for this state: min(redo, chain.first of all chains). */
 Lsn wal_oldest_needed(const struct wal_checkpoint_state *state);
 /* Appends copies of the chain's undo records, so that nothing older than the end of the log of before is needed for its rollback.
- * *carried is how many bytes that took; 0 when the chain is being walked just now, when its records take more than `budget`
+ * *carried is how many bytes that took; 0 when the chain is being walked for long, when its records take more than `budget`
  * bytes, or when the disk is full: then it stays as it was.  Any thread, one at a time. */
 int wal_carry(struct op *op, struct wal *wal, struct wal_chain *chain, uint64_t budget, uint64_t *carried) MUST_CHECK;
 /* The end of the log; what was appended before it is entered in its chain, or has been ordered. */

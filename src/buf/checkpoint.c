@@ -154,7 +154,8 @@ bool buf_checkpoint_due(const struct buf *buf)
     uint64_t bytes = wal_end(buf->wal) - atomic_load(&buf->redo);
     uint64_t pages = atomic_load(&buf->dirtied) - atomic_load(&buf->dirtied_at_redo);
     uint64_t restart_us = bytes / BYTES_PER_US + pages * PAGE_US;
-    return !wal_is_broken(buf->wal) && (bytes > wal_room(buf->wal) / 8 * 3 || restart_us > TARGET_US / 2);
+    return !wal_is_broken(buf->wal) &&
+           (bytes > wal_room(buf->wal) / 8 * 3 || restart_us > TARGET_US / 2 || wal_awaits_checkpoint(buf->wal));
 }
 
 /* ---- restart and close ---------------------------------------------------------------------------- */

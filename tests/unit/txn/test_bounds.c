@@ -175,6 +175,28 @@ static void a_loser_is_carried_forward_too(void **state)
     db_close(&db);
 }
 
+static void the_background_keeps_the_log_within_its_limit(void **state)
+{
+    struct db db;
+    char sqlstate[6];
+    make_tree(&db, os_memory_vfs_new());
+    make_rows(&db);
+    db_crash(&db, true);
+    struct wal *wal = store_wal(db.store);
+    begin(&db, 1, TXN_READ_COMMITTED);
+    put(&db, 1, "a", "2");
+    Lsn from = wal_end(wal);
+    for (unsigned round = 0; wal_end(wal) - from < 20 * MAX_WAL; round++) {
+        assert_true(load_once(&db, 9, round, sqlstate));
+        assert_true(wal_file_size(wal) <= MAX_WAL);
+    }
+    undo(&db, 1);
+    begin(&db, 1, TXN_READ_COMMITTED);
+    assert_string_equal(get(&db, 1, "a"), "1");
+    commit(&db, 1);
+    db_close(&db);
+}
+
 static void a_large_writer_exceeds_the_limit_until_it_ends(void **state)
 {
     struct db db;
@@ -237,6 +259,115 @@ static void a_transaction_that_writes_too_much_log_is_ended(void **state)
     commit(&db, 1);
     MUST(&db, txn_writers(&db.op, db.manager, &list, &count));
     assert_int_equal(count, 0);
+    db_close(&db);
+}
+
+/* ---- many writers ----------------------------------------------------------------------------------- */
+
+enum { WRITERS = 8, WRITER_ROWS = 40, WRITER_TRANSACTIONS = 400, WRITERS_WAL = 1 << 20 };
+
+/* One of many writers, each with rows of its own; nobody waits for a lock. */
+struct writer {
+    struct db db;           /* a copy with an op of its own */
+    int s;
+    uint64_t largest;       /* file of the log that it has seen */
+    char failure[6];
+    struct os_thread *thread;
+};
+
+static void writer_key(char *key, int s, unsigned i)
+{
+    sprintf(key, "w%d-%02u", s, i % WRITER_ROWS);
+}
+
+/* Five changes; every eighth transaction goes back to its beginning first, every eighth is undone. */
+static void write_once(struct writer *writer, unsigned round)
+{
+    struct db *db = &writer->db;
+    struct wal *wal = store_wal(db->store);
+    struct txn_mark mark;
+    char key[16], value[401];
+    const char *failure = result_of(db, txn_begin(&db->op, db->s[writer->s], TXN_READ_COMMITTED, false, false));
+
+    txn_mark(db->s[writer->s], &mark);
+    for (unsigned i = 0; i < 5 && *failure == '\0'; i++) {
+        writer_key(key, writer->s, round * 3 + i);
+        failure = try_put(db, writer->s, key, load_value(value, round));
+        uint64_t size = wal_file_size(wal);
+        writer->largest = size > writer->largest ? size : writer->largest;
+    }
+    if (round % 8 == 7 && *failure == '\0') {
+        failure = result_of(db, txn_rollback_to(&db->op, db->s[writer->s], &mark));
+    }
+    if (round % 8 == 3 || *failure != '\0') {
+        undo(db, writer->s);
+    } else {
+        failure = try_commit(db, writer->s);
+    }
+    memcpy(writer->failure, failure, sizeof(writer->failure));
+}
+
+static void write_much(void *arg)
+{
+    struct writer *writer = arg;
+
+    op_init(&writer->db.op);
+    for (unsigned round = 0; round < WRITER_TRANSACTIONS && writer->failure[0] == '\0'; round++) {
+        write_once(writer, round);
+    }
+    op_end(&writer->db.op);
+}
+
+static void open_for_writers(struct db *db)
+{
+    char key[16], value[401];
+
+    make_tree(db, os_memory_vfs_new());
+    make_rows(db);
+    begin(db, 0, TXN_READ_COMMITTED);
+    for (int s = 0; s < WRITERS; s++) {
+        for (unsigned i = 0; i < WRITER_ROWS; i++) {
+            writer_key(key, s, i);
+            insert(db, 0, key, load_value(value, 0));
+        }
+    }
+    commit(db, 0);
+    db_close_sessions(db);
+    txn_manager_close(db->manager);
+    MUST(db, store_close(&db->op, db->store));
+    op_end(&db->op);
+    db->wal = (struct wal_options){ .segment_size = 65536, .buffer_size = 65536, .max_wal_size = WRITERS_WAL };
+    db_attach(db, false, true);
+    MUST(db, btree_open(&db->op, db->store, db->tree_id, &db->tree));
+}
+
+/* However the threads take turns: who would make the log too large waits, and a checkpoint comes for him. */
+static void many_writers_together_keep_the_log_within_its_limit(void **state)
+{
+    struct db db;
+    struct writer writers[WRITERS];
+    uint64_t size = 0;
+
+    open_for_writers(&db);
+    struct wal *wal = store_wal(db.store);
+    begin(&db, 9, TXN_READ_COMMITTED);
+    put(&db, 9, "a", "2");
+    Lsn from = wal_end(wal);
+    for (int i = 0; i < WRITERS; i++) {
+        writers[i] = (struct writer){ .db = db, .s = i };
+        MUST(&db, os_thread_start(&db.op, write_much, &writers[i], "writer", &writers[i].thread));
+    }
+    for (int i = 0; i < WRITERS; i++) {
+        os_thread_join(writers[i].thread);
+        assert_string_equal(writers[i].failure, "");
+        size = writers[i].largest > size ? writers[i].largest : size;
+    }
+    assert_true(wal_end(wal) - from > 8 * WRITERS_WAL);
+    assert_in_range(size, 0, WRITERS_WAL);
+    undo(&db, 9);
+    begin(&db, 9, TXN_READ_COMMITTED);
+    assert_string_equal(get(&db, 9, "a"), "1");
+    commit(&db, 9);
     db_close(&db);
 }
 
@@ -401,8 +532,10 @@ int main(void)
         cmocka_unit_test(the_log_stays_within_its_limit_beside_idle_writers),
         cmocka_unit_test(what_was_carried_forward_is_undone_after_a_crash),
         cmocka_unit_test(a_loser_is_carried_forward_too),
+        cmocka_unit_test(the_background_keeps_the_log_within_its_limit),
         cmocka_unit_test(a_large_writer_exceeds_the_limit_until_it_ends),
         cmocka_unit_test(a_transaction_that_writes_too_much_log_is_ended),
+        cmocka_unit_test(many_writers_together_keep_the_log_within_its_limit),
         cmocka_unit_test(idle_writers_are_undone_wherever_the_power_is_cut),
         cmocka_unit_test(a_rollback_gets_through_however_full_the_disk_is),
     };
