@@ -18,7 +18,8 @@
  * session is condemned and woken: it looks for itself whether the circle is still there, and fails if it is.
  *
  * Q1  All of it happens under manager->waits, so the graph stands still.  It needs no memory.
- * Q2  When a wait begins to sleep, every circle through it has a condemned member, and all circles lead through the newest waiter.
+ * Q2  When a wait begins to sleep, every circle through it has a condemned member, and all circles lead through the newest waiter.  So a
+ *     sleeper that is not condemned is never part of a circle, whenever one looks.
  * Q3  After queues were put in another order there is no circle through the origin or anybody who was moved, or all orders are put back.
  *
  * Left out: PostgreSQL's search of all sets of orders; a circle that is not solved within a few moves is broken.
@@ -309,4 +310,11 @@ int deadlock__confirm(struct op *op, struct txn_session *session)
     struct search search;
 
     return find_circle(&search, session) ? fail_deadlock(op, &search) : 0;
+}
+
+bool deadlock__is_member(struct txn_session *session)
+{
+    struct search search;
+
+    return find_circle(&search, session);
 }

@@ -165,6 +165,7 @@ void rowlock__cover(struct chain *chain, const struct txn *writer)
     unlock_queue(chain, queued);
 }
 
+/* Takes it off its chain; those who can may go on. */
 static void remove_lock(struct row_lock *lock)
 {
     struct chain *chain = lock->chain;
@@ -175,6 +176,9 @@ static void remove_lock(struct row_lock *lock)
         at = &(*at)->next;
     }
     *at = lock->next;
+    if (queued) {
+        wait__settle(chain);
+    }
     unlock_queue(chain, queued);
     atomic_fetch_sub_explicit(&chain->manager->version_bytes, sizeof(*lock), memory_order_relaxed);
     mem_free(lock);
@@ -190,7 +194,6 @@ void rowlock__release(struct txn_session *session, uint64_t position)
         struct bucket *bucket = version__lock(session->manager, chain->hash);
         txn->locks = lock->own_next;
         remove_lock(lock);
-        wait__look_again(chain);
         version__drop_chain(bucket, chain);
         version__unlock(bucket);
     }

@@ -168,6 +168,16 @@ void tablelock__regrant(struct table_lock *lock)
     grant_waiters(lock);
 }
 
+bool tablelock__held_up(const struct wait *wait)
+{
+    bool held_up = conflicts_with_holds(wait->table, wait->session, wait->mode);
+
+    for (const struct wait *ahead = wait->prev; ahead != NULL && !held_up; ahead = ahead->prev) {
+        held_up = tablelock__modes_conflict(ahead->mode, wait->mode);
+    }
+    return held_up;
+}
+
 bool tablelock__in_way(const struct table_hold *hold, const struct wait *wait)
 {
     return hold->session != wait->session && (modes_of(hold) & conflicts[wait->mode]);

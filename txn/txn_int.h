@@ -502,6 +502,9 @@ bool wait__has_way(struct txn_session *session, struct chain *chain, enum txn_ro
 void wait__took_row(struct txn_session *session, struct chain *chain);
 /* Something went from the chain: those who can may go on.  Bucket latch held. */
 void wait__look_again(struct chain *chain);
+/* Finds out whose change is in the way of those who queue, and grants those whom nothing is in the way of any more (W4); manager->waits held
+ * too. */
+void wait__settle(struct chain *chain);
 /* Sleeps until granted, after a search for a deadlock.  On failure the place in the queue is given up. */
 int wait__sleep(struct op *op, struct txn_session *session) MUST_CHECK;
 /* Gives up a place or a right of way, if the session has one. */
@@ -526,6 +529,8 @@ struct wait **wait__last_of(struct wait *member);
 int deadlock__check(struct op *op, struct txn_session *session) MUST_CHECK;
 /* It was condemned by another's search: does the cycle still exist? */
 int deadlock__confirm(struct op *op, struct txn_session *session) MUST_CHECK;
+/* Is it part of a circle? */
+bool deadlock__is_member(struct txn_session *session);
 
 /* ---- tablelock.c ---------------------------------------------------------------------------------- */
 
@@ -537,6 +542,8 @@ bool tablelock__modes_conflict(enum txn_table_lock one, enum txn_table_lock othe
 /* The wait is taken out of its queue and those behind it are looked at again. */
 void tablelock__leave(struct txn_manager *manager, struct wait *wait);
 void tablelock__regrant(struct table_lock *lock);
+/* Is there a reason not to grant the wait? */
+bool tablelock__held_up(const struct wait *wait);
 const char *tablelock__mode_name(enum txn_table_lock mode);
 const char *tablelock__describe(struct op *op, const struct wait *wait);
 

@@ -23,7 +23,9 @@
  *     at commit_ts again after it has said that it waits (`contended`).
  * W2  Nobody sleeps while holding a latch.
  * W3  A session in a queue is either asleep there, or has the right of way.
- * W4  A waiter that nothing stands in the way of, in front or on the row, is granted before manager->waits is released.
+ * W4  A waiter that nothing stands in the way of, in front or on the row, is granted before manager->waits is released.  So whoever changes what
+ *     stands in the way, be it by finding that a writer's commit is ordered which has not come to tell it (`find_holder`), grants in the
+ *     same section: nobody else will.  Debug builds look for waiters that were forgotten, and for circles, once a second.
  */
 #include "src/base/planted.h"
 #include "txn/txn_int.h"
@@ -87,7 +89,8 @@ static void set_holder(struct chain *chain, struct txn *holder)
     }
 }
 
-/* Whose change is in progress, and how it locks the row; bucket latch held. */
+/* Whose change is in progress, and how it locks the row.  Called by wait__settle only: the writer that is found gone will not find this
+ * chain among those that it held. */
 static void find_holder(struct chain *chain)
 {
     struct txn *writer = chain->first_wait != NULL && chain->head != NULL ? chain->head->writer : NULL;
@@ -135,9 +138,17 @@ static void grant_row(struct chain *chain)
     for (struct wait *wait = chain->first_wait; wait != NULL; wait = wait->next) {
         if (!wait->granted && !holders_in_way(chain, wait) && !queue_in_way(wait)) {
             wait->granted = true;
-            wait__wake(wait);
+            if (wait->asleep) {
+                wait__wake(wait);
+            }
         }
     }
+}
+
+void wait__settle(struct chain *chain)
+{
+    find_holder(chain);
+    grant_row(chain);
 }
 
 void wait__regrant(struct wait *member)
@@ -180,9 +191,14 @@ bool wait__enqueue_row(struct txn_session *session, struct chain *chain, enum tx
     }
     assert(wait->kind == WAIT_ROW && wait->chain == chain);
     wait->row_mode = mode;
-    find_holder(chain);
-    bool waiting = holders_in_way(chain, wait) || queue_in_way(wait);
-    wait->granted = !waiting;
+    wait->granted = false;
+    if (PLANTED("lock-newcomer-grants-none")) {
+        find_holder(chain);
+        wait->granted = !holders_in_way(chain, wait) && !queue_in_way(wait);
+    } else {
+        wait__settle(chain);
+    }
+    bool waiting = !wait->granted;
     os_mutex_unlock(&manager->waits);
     return waiting;
 }
@@ -239,8 +255,7 @@ void wait__took_row(struct txn_session *session, struct chain *chain)
     if (session->wait.kind == WAIT_ROW && session->wait.chain == chain) {
         leave_row(&session->wait);
     }
-    find_holder(chain);
-    grant_row(chain);
+    wait__settle(chain);
     os_mutex_unlock(&manager->waits);
 }
 
@@ -252,8 +267,7 @@ void wait__look_again(struct chain *chain)
         return;
     }
     os_mutex_lock(&manager->waits);
-    find_holder(chain);
-    grant_row(chain);
+    wait__settle(chain);
     os_mutex_unlock(&manager->waits);
 }
 
@@ -275,8 +289,7 @@ void wait__leave(struct txn_session *session)
     struct bucket *bucket = version__lock(manager, chain->hash);
     os_mutex_lock(&manager->waits);
     leave_row(wait);
-    find_holder(chain);
-    grant_row(chain);
+    wait__settle(chain);
     os_mutex_unlock(&manager->waits);
     version__drop_chain(bucket, chain);
     version__unlock(bucket);
@@ -350,20 +363,56 @@ static int check_stuck(struct op *op, const struct wait *wait)
     return OP_FAILED;
 }
 
-static const uint64_t LOOK_AGAIN_NS = 1000000000;
+#ifdef ISOLDE_DEBUG
 
-/* Whoever ends a wait says so.  Should that ever be missed, the wait ends here, late, instead of never: a holder that is gone gives the way
- * free, and a circle that nobody has found is looked for again.  Under the mutex of the queues. */
-static int look_again(struct op *op, struct txn_session *session)
+enum { LOOK_EACH_NS = 1000000000 };
+
+/* Is anything in the way that has not been taken away yet?  A holder that has ended counts until it has said so. */
+static bool is_held_up(const struct wait *wait)
 {
-    struct wait *wait = &session->wait;
+    const struct chain *chain = wait->chain;
 
-    if (wait->kind == WAIT_ROW && wait->chain->holder != NULL && writer__ts(wait->chain->holder) != 0) {
-        set_holder(wait->chain, NULL);
+    if (wait->kind == WAIT_TABLE) {
+        return tablelock__held_up(wait);
     }
-    wait__regrant(wait);
-    return wait->granted ? 0 : deadlock__check(op, session);
+    if (chain->holder != NULL && chain->holder != wait->writer &&
+        rowlock__conflict((enum txn_row_lock)chain->holder_mode, wait->row_mode)) {
+        return true;
+    }
+    for (const struct row_lock *lock = chain->locks; lock != NULL; lock = lock->next) {
+        if (lock->writer != wait->writer && rowlock__conflict((enum txn_row_lock)lock->mode, wait->row_mode)) {
+            return true;
+        }
+    }
+    return queue_in_way(wait);
 }
+
+/* W4 and Q2, of one who has not been granted; manager->waits held. */
+static void look_again(struct txn_session *session)
+{
+    assert(is_held_up(&session->wait));
+    assert(session->wait.condemned || !deadlock__is_member(session));
+}
+
+static uint64_t wake_up_at(uint64_t deadline)
+{
+    uint64_t look = os_clock_ns() + LOOK_EACH_NS;
+    return deadline != 0 && deadline < look ? deadline : look;
+}
+
+#else
+
+static void look_again(struct txn_session *session)
+{
+    (void)session;
+}
+
+static uint64_t wake_up_at(uint64_t deadline)
+{
+    return deadline;
+}
+
+#endif
 
 static int sleep_until_granted(struct op *op, struct txn_session *session, uint64_t lock_deadline)
 {
@@ -374,16 +423,15 @@ static int sleep_until_granted(struct op *op, struct txn_session *session, uint6
     if (session->deadline_ns != 0 && (deadline == 0 || session->deadline_ns < deadline)) {
         deadline = session->deadline_ns;
     }
-    for (uint64_t look = os_clock_ns() + LOOK_AGAIN_NS;;) {
+    for (;;) {
         uint32_t word = atomic_load_explicit(&wait->word, memory_order_acquire);
         int rc = 0;
         os_mutex_lock(&manager->waits);
-        if (!wait->granted && wait->kind != WAIT_NONE && os_clock_ns() >= look) {
-            look = os_clock_ns() + LOOK_AGAIN_NS;
-            rc = look_again(op, session);
+        bool granted = wait->granted;
+        if (!granted) {
+            look_again(session);
         }
-        bool granted = rc == 0 && wait->granted;
-        if (!granted && rc == 0 && (rc = check_stuck(op, wait)) == 0 && wait->condemned) {
+        if (!granted && (rc = check_stuck(op, wait)) == 0 && wait->condemned) {
             wait->condemned = false;
             rc = deadlock__confirm(op, session);
         }
@@ -394,7 +442,7 @@ static int sleep_until_granted(struct op *op, struct txn_session *session, uint6
         if (rc != 0 || check_limits(op, session, lock_deadline) != 0) {
             return OP_FAILED;
         }
-        os_wait_word(&wait->word, word, deadline != 0 && deadline < look ? deadline : look);
+        os_wait_word(&wait->word, word, wake_up_at(deadline));
     }
 }
 

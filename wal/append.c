@@ -129,8 +129,8 @@ static Lsn append(struct wal *wal, struct wal_chain *chain, struct pending *rec,
     }
     atomic_store_explicit(&wal->end, lsn + size, memory_order_release);
     if (chain) {
-        /* A checkpoint reads them from another thread. */
-        if (chain->first == 0)
+        /* A checkpoint reads them from another thread, and moves `first`, once it is set, when it carries the records (carry.c). */
+        if (__atomic_load_n(&chain->first, __ATOMIC_RELAXED) == 0)
             __atomic_store_n(&chain->first, lsn, __ATOMIC_RELEASE);
         __atomic_store_n(&chain->last, lsn, __ATOMIC_RELEASE);
         __atomic_store_n(&chain->written, chain->written + size, __ATOMIC_RELAXED);

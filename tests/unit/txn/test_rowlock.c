@@ -1,5 +1,6 @@
 /* Row locks in four modes: the matrix, queues, upgrades, savepoints, what a key lock passes over, deadlocks and their victims. */
 #include "tests/unit/txn/txn_test.h"
+#include "txn/txn_int.h"
 
 enum { LOCKS = 4, WAYS = 7 };
 
@@ -354,6 +355,50 @@ static void rows_appended_by_oneself_are_locked_for_nothing(void **state)
     db_close(&db);
 }
 
+/* As a thread that has judged the row, and then is slower than the commit of who was in its way. */
+static bool queue_late(struct db *db, int s, const char *key, enum txn_row_lock mode)
+{
+    struct txn_session *session = db->s[s];
+    struct tree_info *info = session__tree(&db->op, session, db->tree);
+    uint64_t hash = version__hash(info->id, text(key));
+    struct txn *writer;
+
+    MUST(db, session__writer(&db->op, session, &writer));
+    struct bucket *bucket = version__lock(db->manager, hash);
+    bool waits = wait__enqueue_row(session, version__find(bucket, hash, info, text(key)), mode);
+    version__unlock(bucket);
+    return waits;
+}
+
+static void who_finds_a_holder_gone_before_it_says_so_grants_those_who_wait_for_it(void **state)
+{
+    struct db db;
+    db_open(&db, false);
+    FILL(&db, "a=1");
+    begin(&db, 1, TXN_READ_COMMITTED);
+    begin(&db, 2, TXN_READ_COMMITTED);
+    begin(&db, 3, TXN_READ_COMMITTED);
+    put(&db, 1, "a", "2");
+    struct step first = { .kind = STEP_LOCK_ROW, .key = "a" };
+    step_start(&first, &db, 2);
+    assert_true(step_waiting(&first));
+    /* The commit is ordered; its thread is about to look for those who wait. */
+    atomic_store(&db.s[1]->writer->commit_ts, 1);
+    assert_true(queue_late(&db, 3, "a", TXN_FOR_UPDATE));
+    assert_false(txn_waiting(db.s[2]));
+    wait__release_writer(db.s[1]->writer);
+    step_join(&first);
+    assert_string_equal(first.sqlstate, "");
+    assert_int_equal(first.outcome.result, TXN_WRITTEN);
+    wait__leave(db.s[3]);
+    undo(&db, 3);
+    undo(&db, 2);
+    atomic_store(&db.s[1]->writer->commit_ts, 0);
+    undo(&db, 1);
+    assert_int_equal(txn_version_bytes(db.manager), 0);
+    db_close(&db);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -367,6 +412,7 @@ int main(void)
         cmocka_unit_test(a_savepoint_gives_back_what_was_locked_after_it_and_no_more),
         cmocka_unit_test(those_who_agree_are_let_in_together),
         cmocka_unit_test(rows_appended_by_oneself_are_locked_for_nothing),
+        cmocka_unit_test(who_finds_a_holder_gone_before_it_says_so_grants_those_who_wait_for_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
