@@ -20,6 +20,7 @@
  * Q1  All of it happens under manager->waits, so the graph stands still.  It needs no memory.
  * Q2  When a wait begins to sleep, every circle through it has a condemned member, and all circles lead through the newest waiter.  So a
  *     sleeper that is not condemned is never part of a circle, whenever one looks.
+ *     The condemned have no edges: the others have been told that they go, and nobody else need give way until they have gone.
  * Q3  After queues were put in another order there is no circle through the origin or anybody who was moved, or all orders are put back.
  *
  * Left out: PostgreSQL's search of all sets of orders; a circle that is not solved within a few moves is broken.
@@ -296,10 +297,10 @@ int deadlock__check(struct op *op, struct txn_session *session)
 
     while (!solve_by_order(session) && find_circle(&search, session)) {
         struct txn_session *victim = choose_victim(&search);
+        victim->wait.condemned = true;
         if (victim == session) {
             return fail_deadlock(op, &search);
         }
-        victim->wait.condemned = true;
         wait__wake(&victim->wait);
     }
     return 0;
@@ -309,7 +310,9 @@ int deadlock__confirm(struct op *op, struct txn_session *session)
 {
     struct search search;
 
-    return find_circle(&search, session) ? fail_deadlock(op, &search) : 0;
+    session->wait.condemned = false;
+    session->wait.condemned = find_circle(&search, session);
+    return session->wait.condemned ? fail_deadlock(op, &search) : 0;
 }
 
 bool deadlock__is_member(struct txn_session *session)

@@ -207,7 +207,7 @@ void tablelock__leave(struct txn_manager *manager, struct wait *wait)
     }
     wait->kind = WAIT_NONE;
     wait->table = NULL;
-    wait->granted = false;
+    wait->granted = wait->condemned = false;
     grant_waiters(lock);
     drop_lock_if_idle(manager, lock);
 }

@@ -165,7 +165,7 @@ struct wait {
     struct wait *next, *prev;           /* in the queue */
     bool granted;                       /* a row: it has the right of way; a table: it has the lock */
     bool asleep;                        /* its thread waits: it has edges in the graph */
-    bool condemned;                     /* chosen to break a deadlock; its thread has not seen it yet */
+    bool condemned;                     /* chosen to break a deadlock: it has no edges any more, and is about to fail */
     struct chain *chain;
     struct table_lock *table;
     enum txn_table_lock mode;

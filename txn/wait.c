@@ -432,7 +432,6 @@ static int sleep_until_granted(struct op *op, struct txn_session *session, uint6
             look_again(session);
         }
         if (!granted && (rc = check_stuck(op, wait)) == 0 && wait->condemned) {
-            wait->condemned = false;
             rc = deadlock__confirm(op, session);
         }
         os_mutex_unlock(&manager->waits);
