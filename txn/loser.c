@@ -106,14 +106,10 @@ static int rebuild_entries(struct op *op, struct txn *txn, uint64_t *done, uint6
     return rc == 0 ? wal_renew_promise(op, txn->manager->wal, &txn->chain, promised) : rc;
 }
 
-int loser__adopt(struct op *op, struct txn_manager *manager)
+int loser__enter(struct op *op, struct txn_manager *manager)
 {
     const struct wal_restart *restart = store_restart(manager->store);
-    uint64_t done = 0, total = 0;
 
-    for (size_t i = 0; i < restart->state.chain_count; i++) {
-        total += restart->state.chains[i].undoable;
-    }
     for (size_t i = 0; i < restart->state.chain_count && !PLANTED("txn-forget-losers"); i++) {
         struct txn *txn = writer__new(op, manager, restart->state.chains[i].txn);
         if (txn == NULL) {
@@ -122,6 +118,19 @@ int loser__adopt(struct op *op, struct txn_manager *manager)
         txn->chain = restart->state.chains[i];
         txn->recovered = true;
         writer__activate(txn);
+    }
+    return 0;
+}
+
+int loser__adopt(struct op *op, struct txn_manager *manager)
+{
+    const struct wal_restart *restart = store_restart(manager->store);
+    uint64_t done = 0, total = 0;
+
+    for (size_t i = 0; i < restart->state.chain_count; i++) {
+        total += restart->state.chains[i].undoable;
+    }
+    for (struct txn *txn = manager->active.active_next; txn != &manager->active; txn = txn->active_next) {
         if (rebuild_entries(op, txn, &done, total) != 0) {
             return OP_FAILED;
         }

@@ -1,8 +1,8 @@
 /*
  * manager.c -- one transaction manager per open store: opening, closing, what is known of trees, writers.
  *
- * Opening order: the manager's tables, then its hooks in the store, then the losers of a restart (they become writers
- * in progress again, so that nobody sees or overwrites what they wrote), then the tree in which the manager itself keeps
+ * Opening order: the manager's tables, the losers of a restart (they are writers in progress again, for whom checkpoints keep the
+ * log), the manager's hooks in the store, what the losers wrote (so that nobody sees or overwrites it), then the tree in which the manager itself keeps
  * what must survive (sequences), and last the background thread.
  *
  * A writer (struct txn) outlives its transaction: as long as one entry of it is on a chain, readers ask it for its
@@ -353,6 +353,9 @@ int txn_manager_open(struct op *op, struct store *store, const struct txn_option
     atomic_init(&manager->visible_ts, newest > 0 ? newest : 1);
     atomic_init(&manager->next_txn, restart->state.next_txn > 0 ? restart->state.next_txn : 1);
 
+    if (loser__enter(op, manager) != 0) {
+        goto failed;
+    }
     struct store_hooks hooks = { .context = manager, .undone = version__undone, .collect = collect, .carry = carry };
     store_set_hooks(store, &hooks);
     if (commit__prepare_undo(op, manager, &manager->undo) != 0 || purge__open(op, manager) != 0 ||

@@ -569,6 +569,10 @@ void purge__close(struct txn_manager *manager, bool abandoned);
 void purge__ghost(struct txn_manager *manager, struct tree_info *info, struct bytes key);
 /* Frees what dead transactions have buried. */
 int trees__free_graves(struct op *op, struct txn_manager *manager) MUST_CHECK;
+/* Those whom restart has found are in progress again, for checkpoints at least: before the manager's hooks are asked, or a checkpoint
+ * that forgets them would let go of their log. */
+int loser__enter(struct op *op, struct txn_manager *manager) MUST_CHECK;
+/* Their version entries are built again; nobody else is active yet. */
 int loser__adopt(struct op *op, struct txn_manager *manager) MUST_CHECK;
 /* The transaction of a session that is gone could not be undone, for this reason: it goes on as a loser. */
 void loser__keep(struct txn *txn, const struct op *undo);

@@ -185,6 +185,108 @@ static void ghosts_are_found_again_after_a_restart(void **state)
     db_close(&db);
 }
 
+/* ---- a checkpoint in the middle of opening ----------------------------------------------------------- */
+
+/* A disk that takes a checkpoint of `store` whenever it is asked whether a file exists, as the manager asks while it opens. */
+struct watching_vfs {
+    struct vfs vfs;
+    struct vfs *below;
+    struct store *store;
+    int checkpoints;
+};
+
+static int watching_open(struct op *op, struct vfs *vfs, const char *path, int flags, struct os_file **file)
+{
+    return os_open(op, ((struct watching_vfs *)vfs)->below, path, flags, file);
+}
+
+static int watching_exists(struct op *op, struct vfs *vfs, const char *path, bool *exists)
+{
+    struct watching_vfs *watching = (struct watching_vfs *)vfs;
+
+    if (watching->store != NULL) {
+        watching->checkpoints++;
+        if (store_checkpoint(op, watching->store) != 0) {
+            return OP_FAILED;
+        }
+    }
+    return os_exists(op, watching->below, path, exists);
+}
+
+static int watching_remove(struct op *op, struct vfs *vfs, const char *path)
+{
+    return os_remove(op, ((struct watching_vfs *)vfs)->below, path);
+}
+
+static int watching_rename(struct op *op, struct vfs *vfs, const char *from, const char *to)
+{
+    return os_rename(op, ((struct watching_vfs *)vfs)->below, from, to);
+}
+
+static int watching_list(struct op *op, struct vfs *vfs, const char *directory,
+                         int (*visit)(void *arg, struct op *op, const char *name), void *arg)
+{
+    return os_list(op, ((struct watching_vfs *)vfs)->below, directory, visit, arg);
+}
+
+static void watching_destroy(struct vfs *vfs)
+{
+    os_vfs_destroy(((struct watching_vfs *)vfs)->below);
+}
+
+static const struct vfs_methods watching_methods = { watching_open, watching_exists, watching_remove, watching_rename,
+                                                     watching_list, watching_destroy };
+
+/* The log that a loser needs is kept from the first checkpoint on: the second life of the loser is killed too, and has it. */
+static void a_checkpoint_while_losers_are_adopted_keeps_their_log(void **state)
+{
+    struct db db = { .wal = { .segment_size = 16384, .buffer_size = 65536, .max_wal_size = 128 * 1024 } };
+    struct watching_vfs watching = { .vfs = { &watching_methods, "watching" }, .below = os_memory_vfs_new() };
+    struct txn_options limits = { .no_background = true };
+    char key[16], value[301];
+
+    db.vfs = &watching.vfs;
+    memset(value, 'x', 300);
+    value[300] = '\0';
+    db_attach(&db, true, false);
+    begin(&db, 0, TXN_READ_COMMITTED);
+    MUST(&db, txn_statement_begin(&db.op, db.s[0]));
+    MUST(&db, txn_create_tree(&db.op, db.s[0], &db.tree_id));
+    txn_statement_end(db.s[0]);
+    commit(&db, 0);
+    MUST(&db, btree_open(&db.op, db.store, db.tree_id, &db.tree));
+    FILL(&db, "a=1");
+    begin(&db, 1, TXN_READ_COMMITTED);
+    for (int i = 0; i < 400; i++) {
+        snprintf(key, sizeof(key), "row%04d", i);
+        insert(&db, 1, key, value);
+    }
+    begin(&db, 2, TXN_READ_COMMITTED);
+    put(&db, 2, "a", "2");
+    txn_set_sync(db.s[2], TXN_SYNC_FULL);
+    commit(&db, 2);
+    txn_manager_abandon(db.manager);
+    store_abandon(db.store);
+    op_end(&db.op);
+
+    struct store_options options = { .vfs = db.vfs, .path = "t.db", .no_background = true, .page_size = 4096, .cache_size = 8 << 20,
+                                     .wal = db.wal };
+    op_init(&db.op);
+    MUST(&db, store_open(&db.op, &options, &db.store));
+    watching.store = db.store;
+    MUST(&db, txn_manager_open(&db.op, db.store, &limits, &db.manager));
+    watching.store = NULL;
+    assert_true(watching.checkpoints > 0);
+    for (int i = 0; i < SESSIONS; i++) {
+        MUST(&db, txn_session_open(&db.op, db.manager, &db.s[i]));
+    }
+    MUST(&db, btree_open(&db.op, db.store, db.tree_id, &db.tree));
+    begin(&db, 1, TXN_READ_COMMITTED);
+    assert_string_equal(scan(&db, 1, NULL, NULL, false, 0), "a=2");
+    commit(&db, 1);
+    db_close(&db);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -193,6 +295,7 @@ int main(void)
         cmocka_unit_test(numbers_are_never_handed_out_twice),
         cmocka_unit_test(what_an_unfinished_transaction_had_buried_or_written_is_freed),
         cmocka_unit_test(ghosts_are_found_again_after_a_restart),
+        cmocka_unit_test(a_checkpoint_while_losers_are_adopted_keeps_their_log),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
