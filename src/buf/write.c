@@ -181,11 +181,18 @@ void buf__kick_writer(struct buf *buf)
     os_wake_word(&buf->thread_word, 1);
 }
 
-/* Writes cold pages until three eighths of the frames at most are dirty. */
+static bool is_checkpoint_due(const struct buf *buf)
+{
+    return buf->checkpoint && buf_checkpoint_due(buf);
+}
+
+/* Writes cold pages until three eighths of the frames at most are dirty, or a checkpoint is due, which writes them all: under a load
+ * that makes pages dirty as fast as they are written there would be no end. */
 static int write_cold(struct op *op, struct buf *buf)
 {
     uint32_t found = 1, written = 1;
-    while (!atomic_load(&buf->stop) && written > 0 && atomic_load(&buf->dirty_count) > buf->frame_count / 8 * 3)
+    while (!atomic_load(&buf->stop) && written > 0 && atomic_load(&buf->dirty_count) > buf->frame_count / 8 * 3 &&
+           !is_checkpoint_due(buf))
         if (buf__write_batch(op, buf, BUF__COLD, 0, &found, &written))
             return OP_FAILED;
     return OP_OK;
@@ -206,7 +213,7 @@ static void background(void *arg)
         bool kicked = atomic_exchange(&buf->kicked, false);
         /* What fails here fails again, with a report, in the thread that needs a frame or commits. */
         int failed = kicked ? write_cold(&op, buf) : OP_OK;
-        if (!failed && buf->checkpoint && buf_checkpoint_due(buf))
+        if (!failed && is_checkpoint_due(buf))
             failed = buf->checkpoint(buf->checkpoint_context, &op);
         op_reset(&op);
         if (failed) {
