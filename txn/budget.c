@@ -409,6 +409,38 @@ void budget__keep(struct txn_manager *manager)
     }
 }
 
+void budget__stow(struct txn_manager *manager, uint64_t hash, struct tree_info *info, struct bytes key)
+{
+    struct budget *budget = manager->budget;
+    struct budget_shard *shard = shard_of(budget, hash);
+    struct victim victim = { .item = NULL };
+    struct op op;
+
+    if (memory_of(manager) <= budget->chains_limit / 8 * 7) {
+        return;
+    }
+    op_init(&op);
+    os_mutex_lock(&shard->mutex);
+    struct bucket *bucket = version__lock(manager, hash);
+    victim.chain = version__find(bucket, hash, info, key);
+    if (victim.chain != NULL && is_movable(victim.chain)) {
+        victim.item = make_item(budget, shard, bucket, victim.chain);
+    }
+    if (victim.item != NULL) {
+        unlink_chain(bucket, victim.chain);
+    }
+    version__unlock(bucket);
+    if (victim.item != NULL && spill__put(&op, &shard->tree, victim.item) == 0) {
+        free_spilled(budget, victim.chain);
+        atomic_fetch_add_explicit(&budget->spilled, 1, memory_order_relaxed);
+    } else if (victim.item != NULL) {
+        take_back(budget, shard, &victim);
+    }
+    os_mutex_unlock(&shard->mutex);
+    mem_free(victim.item);
+    op_end(&op);
+}
+
 /* ---- bringing back -------------------------------------------------------------------------------- */
 
 /* With one reference, for its entry. */
@@ -753,7 +785,7 @@ static void settle(void *arg, struct spill_item *item)
 bool budget__due(struct txn_manager *manager, CommitTs horizon)
 {
     struct budget *budget = manager->budget;
-    bool due = false;
+    bool due = spill__can_be_cut(budget->file);
 
     for (uint32_t i = 0; i < budget->shard_count && !due && atomic_load(&budget->entries) > 0; i++) {
         struct budget_shard *shard = &budget->shards[i];

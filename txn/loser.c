@@ -66,6 +66,7 @@ static int rebuild_entry(struct op *op, struct txn *txn, const struct btree_row_
         version__discard(entry);
     }
     version__unlock(bucket);
+    budget__stow(manager, hash, info, row->key);
     budget__keep(manager);
     return chain != NULL ? 0 : OP_FAILED;
 }

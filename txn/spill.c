@@ -28,7 +28,10 @@
 #include "src/base/mem.h"
 #include "txn/spill.h"
 
-enum { LEAF_HEAD = 16 };            /* crc 4, used 4, page 8 */
+enum {
+    LEAF_HEAD = 16,                 /* crc 4, used 4, page 8 */
+    BLOCK_BYTES = 4096,             /* whole blocks are written, or the system would have to read what it overwrites in part */
+};
 
 struct spill_frame {
     uint8_t *data;                  /* NULL: never used */
@@ -44,6 +47,7 @@ struct spill_file {
     uint64_t limit;
     struct os_mutex mutex;          /* RANK_VERSION_FILE: guards all below but the counters */
     struct os_file *file;
+    bool stale;                     /* a crash has left it, with contents that are nobody's: not cut yet */
     uint32_t *free;                 /* pages */
     uint32_t free_count, free_capacity, next_page;
     _Atomic uint64_t used;          /* pages; written under the mutex */
@@ -74,10 +78,11 @@ int spill__open(struct op *op, struct vfs *vfs, const char *database_path, uint3
     }
     memcpy(file->path, database_path, len);
     memcpy(file->path + len, "-versions", sizeof("-versions"));
-    /* One that a crash has left. */
-    if (os_exists(op, vfs, file->path, &exists) != 0 || (exists && os_remove(op, vfs, file->path) != 0)) {
+    /* One that a crash has left may be large, and long to remove: it is written over, and cut in the background. */
+    if (os_exists(op, vfs, file->path, &exists) != 0 || (exists && os_open(op, vfs, file->path, 0, &file->file) != 0)) {
         return OP_FAILED;
     }
+    file->stale = exists;
     return 0;
 }
 
@@ -158,15 +163,25 @@ static void give_page(struct spill_file *file, uint32_t page)
     os_mutex_unlock(&file->mutex);
 }
 
+bool spill__can_be_cut(struct spill_file *file)
+{
+    os_mutex_lock(&file->mutex);
+    bool can = file->stale && atomic_load_explicit(&file->used, memory_order_relaxed) == 0;
+    os_mutex_unlock(&file->mutex);
+    return can;
+}
+
 void spill__cut(struct spill_file *file)
 {
     struct op op;
 
     op_init(&op);
     os_mutex_lock(&file->mutex);
-    if (file->next_page > 0 && atomic_load_explicit(&file->used, memory_order_relaxed) == 0 &&
-        os_truncate(&op, file->file, 0) == 0) {
-        file->next_page = file->free_count = 0;
+    if ((file->next_page > 0 || file->stale) && atomic_load_explicit(&file->used, memory_order_relaxed) == 0) {
+        if (os_truncate(&op, file->file, 0) == 0) {
+            file->next_page = file->free_count = 0;
+        }
+        file->stale = false;        /* what cannot be cut is removed at the end */
     }
     os_mutex_unlock(&file->mutex);
     op_end(&op);
@@ -184,7 +199,9 @@ static int write_frame(struct op *op, struct spill_tree *tree, struct spill_fram
     put_u32(frame->data + 4, frame->leaf->used);
     put_u64(frame->data + 8, frame->leaf->page);
     put_u32(frame->data, crc32c(0, frame->data + 4, frame->leaf->used - 4));
-    if (os_write(op, file->file, (uint64_t)frame->leaf->page * file->page_size, frame->data, frame->leaf->used) != 0) {
+    size_t len = ((size_t)frame->leaf->used + BLOCK_BYTES - 1) / BLOCK_BYTES * BLOCK_BYTES;
+    memset(frame->data + frame->leaf->used, 0, len - frame->leaf->used);
+    if (os_write(op, file->file, (uint64_t)frame->leaf->page * file->page_size, frame->data, len) != 0) {
         return OP_FAILED;
     }
     frame->dirty = false;

@@ -90,6 +90,8 @@ int spill__open(struct op *op, struct vfs *vfs, const char *database_path, uint3
 void spill__close(struct spill_file *file);
 uint64_t spill__file_bytes(const struct spill_file *file);      /* in use */
 uint64_t spill__memory(const struct spill_file *file);          /* directories of all its trees, without frames */
+/* Is there only what a crash has left? */
+bool spill__can_be_cut(struct spill_file *file);
 /* Gives the file's space back when nothing is in it. */
 void spill__cut(struct spill_file *file);
 uint32_t spill__item_max(const struct spill_file *file);

@@ -433,6 +433,9 @@ void budget__close(struct txn_manager *manager);
 void budget__note_chain(struct txn_manager *manager, const struct chain *chain);
 /* Spills until the memory of the version store is within its limit; without latches.  Never fails. */
 void budget__keep(struct txn_manager *manager);
+/* The chain, which has just got an entry, goes to the file at once when memory is nearly full: for him who makes more chains than have
+ * room, in the order of keys, which the file likes better than the order of the clock.  Without latches; may do nothing. */
+void budget__stow(struct txn_manager *manager, uint64_t hash, struct tree_info *info, struct bytes key);
 /* While held, no chain of this hash's shard is spilled or brought back. */
 void budget__hold(struct txn_manager *manager, uint64_t hash);
 void budget__release(struct txn_manager *manager, uint64_t hash);

@@ -134,6 +134,20 @@ int wal_read(struct op *op, struct wal *wal, Lsn lsn, struct arena *arena, struc
 
 /* ---- many records, newest first ------------------------------------------------------------------- */
 
+/* Tells the disk what is wanted next: the operating system reads ahead, but not backwards. */
+static void foresee_before(struct wal *wal, Lsn low)
+{
+    enum { FORESEEN = 8 * WALK_WINDOW };
+    Lsn segment, from;
+    uint64_t offset, epoch;
+    if (low == 0)
+        return;
+    segment = (low - 1) / wal->payload * wal->payload;
+    from = low - segment > FORESEEN ? low - FORESEEN : segment;
+    if (wal__locate(wal, from, &offset, &epoch))
+        os_prefetch(wal->file, offset, low - from);
+}
+
 /* Reads what lies around lsn, more of it before than behind, within one segment.  A window is for speed: without memory for
  * it, records are read one by one. */
 static int move_window(struct op *op, struct wal_walk *walk, Lsn lsn)
@@ -155,6 +169,7 @@ static int move_window(struct op *op, struct wal_walk *walk, Lsn lsn)
         return OP_FAILED;
     walk->low = low;
     walk->high = low + got;
+    foresee_before(wal, low);
     return OP_OK;
 }
 
