@@ -13,6 +13,9 @@
  *
  * A unique index's entry has the columns alone as its key, so that inserting it is the check for duplicates, in progress or committed.
  *
+ * When all is written, what SERIALIZABLE readers have recorded is asked whether the change matters to them: in each tree by the row's key
+ * there, before and after, and by the row itself (footprint.c).
+ *
  * C1  Index entries are changed only while the row is held by this transaction.
  * C2  What the indexes lose is computed from the version that was replaced, never from an older one.
  */
@@ -21,7 +24,9 @@
 #include <string.h>
 
 #include "sql/fkey.h"
+#include "sql/footprint.h"
 #include "src/base/mem.h"
+#include "src/base/planted.h"
 
 /* ---- reports -------------------------------------------------------------------------------------- */
 
@@ -215,7 +220,7 @@ static int insert_entry(struct op *op, struct change *change, int i, const struc
     struct bytes value;
 
     if (row_encode_entry(op, change->table, index, values, primary_key, &change->entry, &value) != 0 ||
-        txn_insert(op, change->txn, change->trees[i], entry, value, &outcome) != 0)
+        (index->unique ? txn_insert : txn_add)(op, change->txn, change->trees[i], entry, value, &outcome) != 0)
         return OP_FAILED;
     if (outcome.result == TXN_WRITTEN)
         return 0;
@@ -290,6 +295,46 @@ static int extend(struct op *op, struct change *change, const struct datum *valu
     return row_exprs_extend(op, change->exprs, values, all);
 }
 
+/* ---- who has read it --------------------------------------------------------------------------------- */
+
+/* A row before and after, with the expressions of indexes; values NULL where it is not there. */
+struct written {
+    struct bytes old_key, new_key;
+    const struct datum *old_values, *new_values;
+};
+
+static int tell_index(struct op *op, struct change *change, int i, const struct written *written, const struct footprint_row *row)
+{
+    const struct index_def *index = &change->table->indexes[i];
+    bool was = written->old_values && row_in_index(index, written->old_values);
+    bool is = written->new_values && row_in_index(index, written->new_values);
+    struct bytes old_entry = {NULL, 0}, new_entry = {NULL, 0};
+
+    if ((was && encode_entry(op, change, i, written->old_values, written->old_key, &change->old_entry, &old_entry) != 0) ||
+        (is && encode_entry(op, change, i, written->new_values, written->new_key, &change->new_entry, &new_entry) != 0))
+        return OP_FAILED;
+    return txn_wrote_row(op, change->txn, change->trees[i], old_entry, new_entry, row);
+}
+
+/* A changed clustered key makes it another row. */
+static int tell_readers(struct op *op, struct change *change, const struct written *written)
+{
+    struct footprint_row row = {change->table, written->old_values, written->new_values};
+
+    if (!same(written->old_key, written->new_key) && written->old_values && written->new_values) {
+        struct written gone = {.old_key = written->old_key, .old_values = written->old_values};
+        struct written come = {.new_key = written->new_key, .new_values = written->new_values};
+        return tell_readers(op, change, &gone) != 0 ? OP_FAILED : tell_readers(op, change, &come);
+    }
+    if (txn_is_read(change->txn, change->tree) &&
+        txn_wrote_row(op, change->txn, change->tree, written->old_key, written->new_key, &row) != 0)
+        return OP_FAILED;
+    for (int i = change->table->has_primary; i < change->table->index_count; i++)
+        if (txn_is_read(change->txn, change->trees[i]) && !PLANTED("ssi-index-untold") && tell_index(op, change, i, written, &row) != 0)
+            return OP_FAILED;
+    return 0;
+}
+
 /* ---- rows ----------------------------------------------------------------------------------------- */
 
 /* The clustered key of a new row. */
@@ -312,7 +357,7 @@ static int insert_record(struct op *op, struct change *change, struct bytes key,
     if (row_encode_value(op, change->table, values, &change->value) != 0)
         return OP_FAILED;
     value = (struct bytes){change->value.data, change->value.len};
-    if (txn_insert(op, change->txn, change->tree, key, value, &outcome) != 0)
+    if ((change->table->has_primary ? txn_insert : txn_add)(op, change->txn, change->tree, key, value, &outcome) != 0)
         return OP_FAILED;
     if (outcome.result == TXN_WRITTEN)
         return 0;
@@ -334,6 +379,8 @@ int change_insert(struct op *op, struct change *change, const struct datum *valu
             (encode_entry(op, change, i, values, key, &change->new_entry, &entry) != 0 ||
              insert_entry(op, change, i, values, key, entry) != 0))
             return OP_FAILED;
+    if (tell_readers(op, change, &(struct written){.new_key = key, .new_values = values}) != 0)
+        return OP_FAILED;
     return change->foreign ? fkey_note_insert(op, change->session, table, key, values) : 0;
 }
 
@@ -386,6 +433,8 @@ static int insert_rest(struct op *op, struct change *change, const struct datum 
             (encode_entry(op, change, i, values, key, &change->new_entry, &entry) != 0 ||
              insert_entry(op, change, i, values, key, entry) != 0))
             return OP_FAILED;
+    if (tell_readers(op, change, &(struct written){.new_key = key, .new_values = values}) != 0)
+        return OP_FAILED;
     return change->foreign ? fkey_note_insert(op, change->session, table, key, values) : 0;
 }
 
@@ -429,6 +478,8 @@ int change_delete(struct op *op, struct change *change, struct bytes key, const 
             (encode_entry(op, change, i, old_values, key, &change->old_entry, &entry) != 0 ||
              delete_entry(op, change, i, entry, seen) != 0))
             return OP_FAILED;
+    if (tell_readers(op, change, &(struct written){.old_key = key, .old_values = old_values}) != 0)
+        return OP_FAILED;
     return change->foreign ? fkey_note_delete(op, change->session, table, old_values) : 0;
 }
 
@@ -494,5 +545,7 @@ int change_update(struct op *op, struct change *change, struct bytes key, const 
         if ((moved || !touched || touched[i]) &&
             move_entry(op, change, i, key, old_values, new_key, new_values, seen) != 0)
             return OP_FAILED;
+    if (tell_readers(op, change, &(struct written){key, new_key, old_values, new_values}) != 0)
+        return OP_FAILED;
     return change->foreign ? fkey_note_update(op, change->session, change->table, new_key, old_values, new_values) : 0;
 }

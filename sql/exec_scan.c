@@ -10,17 +10,23 @@
  *                                                  allowed under a latch), then each row is fetched by txn_get
  *      a complete unique key                       txn_get alone: no cursor, no position to keep
  *
+ * At SERIALIZABLE each of them tells txn/ what it reads (footprint.c).  Rows that an index leads to need no record of their own: a writer is
+ * held against what was read of the index, also when it leaves the index's key alone.  An entry of an index that the snapshot does not
+ * see tells only that there is something new about its row; whether that matters is asked of the row itself, after the leaf.
+ *
  * Under a LIMIT the first batches are small: a scan without a condition reads exactly what is asked for, one with a condition begins
  * there and reads eight times as much with each further batch.
  */
 #include <string.h>
 
 #include "sql/exec_int.h"
+#include "sql/footprint.h"
+#include "src/base/planted.h"
 
 struct scan_operator {
     struct operator base;
     struct btree *tree;             /* of the index, or the table's */
-    struct btree *rows;             /* the table's, when the rows have to be fetched; else NULL */
+    struct btree *rows;             /* the table's, when `tree` is of an index beside it; else NULL */
     struct row_reader *reader;
     struct key_ranges ranges;
     int range_at;                   /* next range to open */
@@ -29,8 +35,13 @@ struct scan_operator {
     struct btree_range range;       /* the one being scanned */
     int most;                       /* rows of this batch */
     int next_most;
-    struct bytes *keys;             /* primary keys collected for this batch */
+    struct bytes *keys;             /* primary keys collected for this batch, when rows have to be fetched; else NULL */
     int key_count;
+    struct footprint *footprint;    /* made by the first run that needs it */
+    bool watching;
+    struct txn_watch watch;         /* of the tree that is scanned */
+    struct txn_watch row_watch;     /* of rows to which an index has led */
+    struct newer_key { struct newer_key *next; struct bytes key; } *newer;      /* rows of entries that are too new, in the op's arena */
 };
 
 static int decode_row(struct scan_operator *s, struct op *op, struct bytes key, struct bytes value)
@@ -73,13 +84,81 @@ static int visit_entry(void *arg, struct op *op, const struct txn_row *row, bool
     return OP_OK;
 }
 
+/* ---- what the snapshot does not see --------------------------------------------------------------- */
+
+static int newer_row(void *arg, struct op *op, struct bytes key, const struct bytes *before, const struct bytes *after, bool *matters)
+{
+    struct scan_operator *s = arg;
+
+    return footprint_judge(op, s->footprint, key, before, after, matters);
+}
+
+static int newer_image(struct op *op, struct scan_operator *s, struct bytes key, const struct bytes *value)
+{
+    const struct plan_node *node = s->base.node;
+
+    if (!value)
+        return OP_OK;
+    struct newer_key *newer = op_alloc(op, sizeof *newer);
+    if (!newer || row_primary_key(op, node->scan.table, node->scan.index, key, *value, &op->arena, &newer->key))
+        return OP_FAILED;
+    newer->next = s->newer;
+    s->newer = newer;
+    return OP_OK;
+}
+
+static int newer_entry(void *arg, struct op *op, struct bytes key, const struct bytes *before, const struct bytes *after, bool *matters)
+{
+    *matters = false;
+    if (PLANTED("ssi-moved-entry-passed"))
+        return OP_OK;
+    return newer_image(op, arg, key, before) || newer_image(op, arg, key, after) ? OP_FAILED : OP_OK;
+}
+
+/* Without latches: what is new about the rows of entries that were too new? */
+static int look_at_newer(struct op *op, struct scan_operator *s)
+{
+    while (s->newer) {
+        struct newer_key *newer = s->newer;
+        s->newer = newer->next;
+        if (txn_look(op, s->base.execution->txn, s->rows, newer->key, &s->row_watch))
+            return OP_FAILED;
+    }
+    return OP_OK;
+}
+
+static int watch(struct op *op, struct scan_operator *s)
+{
+    const struct plan_node *node = s->base.node;
+
+    s->newer = NULL;
+    s->watching = node->scan.footprint && txn_records_reads(s->base.execution->txn);
+    if (!s->watching)
+        return OP_OK;
+    if (!s->footprint && footprint_make(op, node, &s->footprint))
+        return OP_FAILED;
+    if (footprint_predicate(op, s->footprint, &s->base.execution->env, &s->watch.predicate))
+        return OP_FAILED;
+    s->watch.newer = s->rows ? newer_entry : newer_row;
+    s->row_watch = (struct txn_watch){ .recorded = true, .newer = newer_row, .arg = s };
+    s->watch.arg = s;
+    return OP_OK;
+}
+
+static const struct txn_watch *watch_of(const struct scan_operator *s)
+{
+    return s->watching ? &s->watch : NULL;
+}
+
+/* ---- reading ---------------------------------------------------------------------------------------- */
+
 static int fetch_rows(struct op *op, struct scan_operator *s)
 {
     struct txn_session *session = s->base.execution->txn;
 
     for (int i = 0; i < s->key_count; i++) {
         bool found;
-        if (txn_get(op, session, s->rows, s->keys[i], visit_row, s, &found))
+        if (txn_get_watched(op, session, s->rows, s->keys[i], visit_row, s, s->watching ? &s->row_watch : NULL, &found))
             return OP_FAILED;
         if (!found) {
             const struct plan_node *node = s->base.node;
@@ -103,6 +182,7 @@ static void open_range(struct scan_operator *s)
     if (s->range.low.len == 0)
         s->range.low.data = NULL;
     txn_scan_open(&s->scan, s->base.execution->txn, s->tree, &s->range, node->scan.backward);
+    s->scan.watch = watch_of(s);
     s->scanning = true;
 }
 
@@ -116,14 +196,14 @@ static void close_range(struct scan_operator *s)
 static int fill_point(struct op *op, struct scan_operator *s)
 {
     struct txn_session *session = s->base.execution->txn;
-    txn_row_visit visit = s->rows ? visit_entry : visit_row;
+    txn_row_visit visit = s->keys ? visit_entry : visit_row;
 
     while (s->range_at < s->ranges.count && s->base.out.count + s->key_count < s->most) {
         const struct plan_node *node = s->base.node;
         int at = node->scan.backward ? s->ranges.count - 1 - s->range_at : s->range_at;
         bool found;
         s->range_at++;
-        if (txn_get(op, session, s->tree, s->ranges.ranges[at].low, visit, s, &found))
+        if (txn_get_watched(op, session, s->tree, s->ranges.ranges[at].low, visit, s, watch_of(s), &found) || look_at_newer(op, s))
             return OP_FAILED;
     }
     return s->key_count ? fetch_rows(op, s) : OP_OK;
@@ -131,7 +211,7 @@ static int fill_point(struct op *op, struct scan_operator *s)
 
 static int fill_ranges(struct op *op, struct scan_operator *s)
 {
-    txn_row_visit visit = s->rows ? visit_entry : visit_row;
+    txn_row_visit visit = s->keys ? visit_entry : visit_row;
 
     while (s->base.out.count + s->key_count < s->most) {
         bool more;
@@ -140,7 +220,7 @@ static int fill_ranges(struct op *op, struct scan_operator *s)
                 break;
             open_range(s);
         }
-        if (txn_scan_next(op, &s->scan, visit, s, &more))
+        if (txn_scan_next(op, &s->scan, visit, s, &more) || look_at_newer(op, s))
             return OP_FAILED;
         if (!more)
             close_range(s);
@@ -170,7 +250,7 @@ static int scan_start(struct op *op, struct operator *o)
     s->key_count = 0;
     s->next_most = 0;
     arena_reset(&o->results);
-    return exec__ranges_compute(op, exec__env(o), &s->ranges);
+    return exec__ranges_compute(op, exec__env(o), &s->ranges) || watch(op, s) ? OP_FAILED : OP_OK;
 }
 
 static int scan_next(struct op *op, struct operator *o, int goal, struct batch **batch)
@@ -209,8 +289,11 @@ static void scan_stop(struct operator *o)
 
 static void scan_free(struct operator *o)
 {
+    struct scan_operator *s = (struct scan_operator *)o;
+
     scan_stop(o);
-    exec__ranges_free(&((struct scan_operator *)o)->ranges);
+    footprint_release(s->footprint);
+    exec__ranges_free(&s->ranges);
 }
 
 static const struct operator_methods scan_methods = { scan_start, scan_next, scan_stop, scan_free };
@@ -221,7 +304,7 @@ int exec__make_scan(struct op *op, struct execution *execution, const struct pla
     struct store *store = txn_manager_store(txn_session_manager(execution->txn));
     const struct table_def *table = node->scan.table;
     const struct index_def *index = node->scan.index;
-    bool fetch = index && index->tree != table->tree && !node->scan.index_only;
+    bool secondary = index && index->tree != table->tree;
 
     if (exec__new(op, execution, node, sizeof *s, &scan_methods, &s))
         return OP_FAILED;
@@ -230,11 +313,10 @@ int exec__make_scan(struct op *op, struct execution *execution, const struct pla
         return OP_FAILED;
     if (btree_open(op, store, index ? index->tree : table->tree, &s->tree))
         return OP_FAILED;
-    if (fetch) {
-        s->keys = op_arena_alloc(op, &execution->arena, BATCH_ROWS * sizeof *s->keys);
-        if (!s->keys || btree_open(op, store, table->tree, &s->rows))
-            return OP_FAILED;
-    }
+    if (secondary && btree_open(op, store, table->tree, &s->rows))
+        return OP_FAILED;
+    if (secondary && !node->scan.index_only && !(s->keys = op_arena_alloc(op, &execution->arena, BATCH_ROWS * sizeof *s->keys)))
+        return OP_FAILED;
     if (row_reader_make(op, &execution->arena, table, node->scan.index_only ? index : NULL, node->scan.wanted,
                         node->scan.wanted_count, &s->reader)
         || exec__ranges_make(op, execution, node, &s->ranges))

@@ -654,7 +654,7 @@ int plan_query(struct op *op, struct session *session, struct arena *arena, stru
                struct plan **result)
 {
     struct plan *plan = op_arena_alloc(op, arena, sizeof *plan);
-    struct planner planner = { session, arena, options, plan };
+    struct planner planner = { session, arena, options, plan, 0, NULL };
 
     *result = NULL;
     if (!plan)
@@ -665,6 +665,8 @@ int plan_query(struct op *op, struct session *session, struct arena *arena, stru
         return OP_FAILED;
     plan->query = copy;
     if (copy->kind != QUERY_SELECT) {
+        planner.returning_count = copy->target_count;
+        planner.returning = copy->targets;
         copy->target_count = 0;
         copy->order_count = 0;
     }

@@ -637,7 +637,8 @@ static int add_scan(struct matcher *m, struct join_item *item, const struct inde
         node->rows = 1;
     if (!plan__path_wins(paths, node->startup_cost, node->total_cost, ordered))
         return OP_OK;
-    if (plan__set_filter(m->op, m->planner, node, filter))
+    if (plan__set_filter(m->op, m->planner, node, filter)
+        || plan__footprint(m->op, m->planner, m->problem, item, match ? &match->matched : NULL, m->outer, m->cells, &node->scan.footprint))
         return OP_FAILED;
     plan__add_path(paths, node, ordered);
     return OP_OK;

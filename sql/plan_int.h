@@ -68,6 +68,13 @@ struct sort_column {
 
 struct condition_list;
 
+/* What SERIALIZABLE transactions record of a scan beside the keys: plan_footprint.c. */
+struct footprint_plan {
+    int condition_count;
+    struct expr **conditions;       /* over columns of the scan's own range, parameters and cells; all of them hold for the rows read */
+    uint64_t *read;                 /* bits: columns that are read of those rows */
+};
+
 struct plan_aggregate {
     const struct aggregate *aggregate;
     int arg_count;
@@ -123,6 +130,7 @@ struct plan_node {
             struct key_part *parts;
             struct expr *cond_text;
             const struct condition_list *covered;   /* planner: conditions that the ranges enforce by themselves */
+            struct footprint_plan *footprint;
         } scan;
         struct {                                /* VALUES */
             int row_count;
@@ -242,6 +250,8 @@ struct planner {
     struct arena *arena;
     const struct plan_options *options;
     struct plan *plan;
+    int returning_count;            /* of the statement whose source rows are planned */
+    struct target *returning;
 };
 
 /* A condition of WHERE or ON, after splitting at AND. */
@@ -378,6 +388,10 @@ void plan__add_path(struct path_list *list, struct plan_node *node, bool ordered
  * only paths that use them are given, and cells tells what must be set.  rows: of the range after its own conditions. */
 int plan__scan_paths(struct op *op, struct planner *planner, struct join_problem *problem, struct join_item *item,
                      const struct condition_list *joining, Relations outer, struct path_list *paths, struct cell_list *cells)
+    MUST_CHECK;
+/* plan_footprint.c.  matched: conditions of which the key ranges were made, with columns of `outer` as cells. */
+int plan__footprint(struct op *op, struct planner *planner, const struct join_problem *problem, const struct join_item *item,
+                    const struct condition_list *matched, Relations outer, struct cell_list *cells, struct footprint_plan **result)
     MUST_CHECK;
 double plan__known_selectivity(struct op *op, struct planner *planner, struct join_problem *problem, struct join_item *item);
 int plan__cell_of(struct op *op, struct planner *planner, struct cell_list *cells, const struct expr *column);

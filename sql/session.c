@@ -48,6 +48,7 @@ int session_open(struct op *op, struct database *database, struct session **out)
         mem_free(session);
         return OP_FAILED;
     }
+    txn_tell_rows(session->txn);
     if (settings_open(op, session) != 0) {
         session_close(session);
         return OP_FAILED;

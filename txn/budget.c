@@ -214,7 +214,7 @@ static bool write_entry(struct budget_shard *shard, const struct version *entry,
         .size = (uint32_t)entry_size(entry), .before_len = entry->before_len, .moved_to_len = entry->moved_to_len,
         .command = entry->command, .lsn = entry->lsn, .reborn = entry->reborn, .rekeyed = entry->rekeyed, .ts = pending ? 0 : ts,
         .writer = entry->writer->id, .kind = entry->kind, .lock_mode = entry->lock_mode, .before_present = entry->before_present,
-        .before_overflow = entry->before_overflow,
+        .before_overflow = entry->before_overflow, .gap = entry->gap,
     };
     uint8_t *bytes = (uint8_t *)(to + 1);
     memcpy(bytes, entry->before, entry->before_len);
@@ -489,6 +489,7 @@ static struct version *new_entry(struct op *op, const struct spill_entry *from)
     entry->before_overflow = from->before_overflow;
     entry->reborn = from->reborn;
     entry->rekeyed = from->rekeyed;
+    entry->gap = from->gap;
     entry->before_len = from->before_len;
     memcpy(entry->before, bytes, from->before_len);
     entry->moved_to_len = from->moved_to_len;

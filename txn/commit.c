@@ -265,7 +265,7 @@ int txn_commit(struct op *op, struct txn_session *session)
         return op_fail(op, "25P01", "there is no transaction in progress");
     }
     wait__leave(session);
-    if (session->doomed || (session->ssi != NULL && ssi__is_doomed(session->ssi))) {
+    if (session->doomed || (session->ssi != NULL && ssi__is_doomed(session->ssi) && !PLANTED("ssi-commit-unchecked"))) {
         txn_rollback(session);
         return ssi__fail(op);
     }

@@ -13,14 +13,15 @@
  * may be wrong, and the caller gets 72000 instead.
  */
 #include "src/base/planted.h"
-#include "txn/ssi.h"
+#include "txn/ssi_int.h"
 #include "txn/txn_int.h"
 
 struct get_call {
     struct txn_session *session;
     struct tree_info *info;
     struct bytes key;
-    txn_row_visit visit;
+    const struct txn_watch *watch;
+    txn_row_visit visit;            /* NULL: only the watch wants to know */
     void *arg;
     bool *found;
 };
@@ -54,15 +55,83 @@ static int note_newer(struct op *op, struct txn_session *session, struct ssi_txn
     return rc;
 }
 
+static int image_bytes(struct op *op, struct txn_session *session, const struct newer_image *image, struct arena *arena,
+                       struct bytes *value)
+{
+    *value = image->value;
+    return image->present && image->overflow ? btree_read_overflow(op, session->manager->store, image->value, arena, value) : 0;
+}
+
+static int ask_watch(struct op *op, struct txn_session *session, const struct txn_watch *watch, struct bytes key,
+                     const struct newer_version *version, struct arena *arena, bool *matters)
+{
+    struct bytes before, after;
+
+    *matters = version->unknown;
+    if (version->unknown) {
+        return 0;
+    }
+    if (image_bytes(op, session, &version->before, arena, &before) != 0 ||
+        image_bytes(op, session, &version->after, arena, &after) != 0) {
+        return OP_FAILED;
+    }
+    return watch->newer(watch->arg, op, key, version->before.present ? &before : NULL, version->after.present ? &after : NULL, matters);
+}
+
+/*
+ * Versions newer than the snapshot were met; `seen` is the writer of the oldest.  The edge goes to the writer of the oldest one that
+ * makes a difference: whatever changed the row after that came after its commit.
+ */
+static int note_watched(struct op *op, struct txn_session *session, struct tree_info *info, const struct view *view,
+                        const struct btree_record *record, const struct txn_watch *watch, struct ssi_txn *seen)
+{
+    struct newer_version *oldest;
+    struct arena scratch;
+    bool known, matters = false;
+
+    arena_init(&scratch);
+    int rc = version__newer(op, session->manager, info, view, record, &scratch, &oldest, &known);
+    for (struct newer_version *version = oldest; version != NULL; version = version->newer) {
+        if (rc == 0 && !matters) {
+            rc = ask_watch(op, session, watch, record->key, version, &scratch, &matters);
+            if (rc == 0 && matters && version->writer != NULL) {
+                rc = ssi__read_met_newer(op, session, version->writer);
+            }
+            matters = matters && version->writer != NULL;
+        }
+        if (version->writer != NULL) {
+            ssi__unref(version->writer);
+        }
+    }
+    if (rc == 0 && !known) {
+        rc = ssi__read_met_newer(op, session, seen);
+    }
+    arena_free(&scratch);
+    return rc;
+}
+
+static int meet_newer(struct op *op, struct txn_session *session, struct tree_info *info, const struct view *view,
+                      const struct btree_record *record, const struct txn_watch *watch, struct ssi_txn *newer)
+{
+    if (newer == NULL || watch == NULL || session->ssi == NULL) {
+        return note_newer(op, session, newer);
+    }
+    int rc = note_watched(op, session, info, view, record, watch, newer);
+    ssi__unref(newer);
+    return rc;
+}
+
 static int get_record(void *arg, struct op *op, const struct btree_record *record)
 {
     struct get_call *call = arg;
     struct txn_session *session = call->session;
+    const struct txn_watch *watch = call->watch;
     struct resolved seen;
     bool stop = false;
 
     *call->found = false;
-    if (session->ssi != NULL && ssi__read_point(op, session, call->info, call->key) != 0) {
+    if (session->ssi != NULL && (watch == NULL || !watch->recorded) && (record != NULL || !PLANTED("ssi-absent-unrecorded")) &&
+        ssi__read_point(op, session, call->info, call->key, watch != NULL ? watch->predicate : NULL) != 0) {
         return OP_FAILED;
     }
     if (record == NULL) {
@@ -73,9 +142,9 @@ static int get_record(void *arg, struct op *op, const struct btree_record *recor
     arena_init(&scratch);
     int rc = version__resolve(op, session->manager, call->info, &view, record, &scratch, &seen);
     if (rc == 0) {
-        rc = note_newer(op, session, seen.newer);
+        rc = meet_newer(op, session, call->info, &view, record, watch, seen.newer);
     }
-    if (rc == 0 && seen.present) {
+    if (rc == 0 && seen.present && call->visit != NULL) {
         *call->found = true;
         rc = hand_up(op, session, &seen, record->key, &scratch, call->visit, call->arg, &stop);
     }
@@ -86,7 +155,27 @@ static int get_record(void *arg, struct op *op, const struct btree_record *recor
 int txn_get(struct op *op, struct txn_session *session, struct btree *tree, struct bytes key, txn_row_visit visit,
             void *arg, bool *found)
 {
-    struct get_call call = { .session = session, .key = key, .visit = visit, .arg = arg, .found = found };
+    return txn_get_watched(op, session, tree, key, visit, arg, NULL, found);
+}
+
+int txn_look(struct op *op, struct txn_session *session, struct btree *tree, struct bytes key, const struct txn_watch *watch)
+{
+    struct txn_watch look = *watch;
+    bool found;
+
+    look.recorded = true;
+    return txn_get_watched(op, session, tree, key, NULL, NULL, &look, &found);
+}
+
+bool txn_records_reads(const struct txn_session *session)
+{
+    return session->ssi != NULL && !atomic_load_explicit(&session->ssi->safe, memory_order_relaxed);
+}
+
+int txn_get_watched(struct op *op, struct txn_session *session, struct btree *tree, struct bytes key, txn_row_visit visit,
+                    void *arg, const struct txn_watch *watch, bool *found)
+{
+    struct get_call call = { .session = session, .key = key, .watch = watch, .visit = visit, .arg = arg, .found = found };
 
     *found = false;
     call.info = session__tree(op, session, tree);
@@ -126,7 +215,7 @@ static int enter_leaf(void *arg, struct op *op, PageNo leaf, const struct btree_
     struct txn_scan *scan = call->scan;
 
     return ssi__scan_covers(op, scan->session, call->info, (struct ssi_range **)&scan->ssi,
-                            &scan->cursor.range, covered, scan->cursor.backward);
+                            scan->watch != NULL ? scan->watch->predicate : NULL, &scan->cursor.range, covered, scan->cursor.backward);
 }
 
 static int scan_record(void *arg, struct op *op, const struct btree_record *record, bool *stop)
@@ -137,7 +226,7 @@ static int scan_record(void *arg, struct op *op, const struct btree_record *reco
 
     int rc = version__resolve(op, session->manager, call->info, &call->view, record, &call->scan->arena, &seen);
     if (rc == 0) {
-        rc = note_newer(op, session, seen.newer);
+        rc = meet_newer(op, session, call->info, &call->view, record, call->scan->watch, seen.newer);
     }
     if (rc == 0 && seen.present) {
         rc = hand_up(op, session, &seen, record->key, &call->scan->arena, call->visit, call->arg, stop);
@@ -163,7 +252,7 @@ int txn_scan_next(struct op *op, struct txn_scan *scan, txn_row_visit visit, voi
         return OP_FAILED;
     }
     call.view = view_of(session, scan->read_ts, scan->command);
-    if (session->ssi != NULL) {
+    if (session->ssi != NULL && !PLANTED("ssi-scan-unrecorded")) {
         visitor.enter_leaf = enter_leaf;
     }
     arena_reset(&scan->arena);

@@ -129,6 +129,11 @@ void txn_set_max_log(struct txn_session *session, uint64_t bytes)
     session->max_log = bytes;
 }
 
+void txn_tell_rows(struct txn_session *session)
+{
+    session->tells_rows = true;
+}
+
 void txn_interrupt(struct txn_session *session)
 {
     atomic_store(&session->cancel, true);

@@ -12,10 +12,14 @@
  * R2  An interval covers what was looked at and nothing else: up to the fence, or to the row where the scan was stopped.
  * R3  Records stay, also when the transaction rolls back to a savepoint, until every transaction that was in progress when
  *     the reader ended has ended too.
+ * R4  A record's key says where somebody looked; its predicate says what of it mattered.  A write matters if a row comes into what was
+ *     read, goes from it, or stays in it with other contents in a column that was read; without a predicate every write does.
  *
  * Differs from PostgreSQL, which locks pages and tuples and falls back to whole relations under pressure
  * [PG12]: a key interval does not grow when pages split, and does not depend on the plan's page accesses.
  */
+#include <stdlib.h>
+
 #include "txn/ssi_int.h"
 
 /* ---- points --------------------------------------------------------------------------------------- */
@@ -48,11 +52,33 @@ static bool is_point(const struct siread_point *point, uint64_t hash, const stru
 }
 
 static int widen(struct op *op, struct ssi_txn *from, struct ssi_txn *to);
-static struct ssi_range *find_wide(const struct ssi_txn *self, const struct tree_info *info);
+static struct ssi_range *find_wide(const struct ssi_txn *self, const struct tree_info *info, const struct txn_predicate *predicate);
 static int widen_to(struct op *op, struct ssi_range *wide, struct bytes key);
 static int widen_with_range(struct op *op, struct ssi_txn *to, const struct ssi_range *range);
 
-int ssi__read_point(struct op *op, struct txn_session *session, struct tree_info *info, struct bytes key)
+static struct txn_predicate *hold(struct txn_predicate *predicate)
+{
+    if (predicate != NULL) {
+        atomic_fetch_add_explicit(&predicate->references, 1, memory_order_relaxed);
+    }
+    return predicate;
+}
+
+void txn_predicate_release(struct txn_predicate *predicate)
+{
+    if (predicate != NULL && atomic_fetch_sub_explicit(&predicate->references, 1, memory_order_acq_rel) == 1) {
+        predicate->free(predicate);
+    }
+}
+
+/* Both are of the reader's making, or shared by all. */
+static bool same_predicate(const struct txn_predicate *recorded, const struct txn_predicate *asked)
+{
+    return recorded == NULL || recorded == asked;
+}
+
+int ssi__read_point(struct op *op, struct txn_session *session, struct tree_info *info, struct bytes key,
+                    struct txn_predicate *predicate)
 {
     struct ssi_txn *self = session->ssi;
     struct ssi *ssi = session->manager->ssi;
@@ -65,21 +91,22 @@ int ssi__read_point(struct op *op, struct txn_session *session, struct tree_info
     if (self->point_count >= self->manager->options.reads_each && widen(op, self, self) != 0) {
         return OP_FAILED;
     }
-    struct ssi_range *wide = find_wide(self, info);
+    struct ssi_range *wide = find_wide(self, info, predicate);
     if (wide != NULL) {
         return widen_to(op, wide, key);
     }
     struct siread_bucket *bucket = lock_bucket(ssi, hash);
     for (point = bucket->first; point != NULL; point = point->next) {
-        if (point->reader == self && is_point(point, hash, info, key)) {
+        if (point->reader == self && is_point(point, hash, info, key) && same_predicate(point->predicate, predicate)) {
             unlock_bucket(bucket);
             return 0;
         }
     }
-    point = mem_alloc(sizeof(*point) + key.len);
+    point = arena_alloc(&self->arena, sizeof(*point) + key.len);
     if (point != NULL) {
         point->reader = self;
         point->info = info;
+        point->predicate = hold(predicate);
         point->hash = hash;
         point->key_len = (uint32_t)key.len;
         memcpy(point->key, key.data, key.len);
@@ -108,10 +135,30 @@ static void free_points(struct ssi_txn *self)
         *at = point->next;
         unlock_bucket(bucket);
         atomic_fetch_sub_explicit(&point->info->sireads, 1, memory_order_relaxed);
-        mem_free(point);
+        txn_predicate_release(point->predicate);
     }
     self->points = NULL;
     self->point_count = 0;
+    arena_free(&self->arena);
+}
+
+/* ---- existence -------------------------------------------------------------------------------------- */
+
+static bool comes_or_goes(struct txn_predicate *self, const struct txn_change *change)
+{
+    return change->was != change->is;
+}
+
+static void never_freed(struct txn_predicate *self)
+{
+    abort();
+}
+
+int ssi__read_existence(struct op *op, struct txn_session *session, struct tree_info *info, struct bytes key)
+{
+    static struct txn_predicate existence = { .references = 1, .matters = comes_or_goes, .free = never_freed };
+
+    return ssi__read_point(op, session, info, key, &existence);
 }
 
 /* ---- intervals ------------------------------------------------------------------------------------ */
@@ -146,8 +193,19 @@ static int compare(const struct siread_bound *bound, struct bytes key)
     return order != 0 ? order : (bound->len > key.len) - (bound->len < key.len);
 }
 
+static void free_range(struct ssi_range *range)
+{
+    txn_predicate_release(range->predicate);
+    mem_free(range->low.data);
+    mem_free(range->high.data);
+    mem_free(range);
+}
+
 static bool covers(const struct ssi_range *range, struct bytes key)
 {
+    if (key.data == NULL) {
+        return false;
+    }
     if (!range->low.unbounded) {
         int order = compare(&range->low, key);
         if (order > 0 || (order == 0 && !range->low.inclusive)) {
@@ -179,14 +237,56 @@ static int grow(struct op *op, struct ssi_range *record, const struct btree_rang
     return 0;
 }
 
+/* Does the record hold all of what a scan has visited?  The owner asks, who alone changes it. */
+static bool holds(const struct ssi_range *record, const struct btree_range *asked)
+{
+    if (!record->low.unbounded) {
+        int order = asked->low.data != NULL ? compare(&record->low, asked->low) : 1;
+        if (order > 0 || (order == 0 && asked->low_inclusive && !record->low.inclusive)) {
+            return false;
+        }
+    }
+    if (!record->high.unbounded) {
+        int order = asked->high.data != NULL ? compare(&record->high, asked->high) : -1;
+        if (order < 0 || (order == 0 && asked->high_inclusive && !record->high.inclusive)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+enum { RECENT_RANGES = 4 };
+
+/* The inner side of a join, or a sub-select, is scanned again and again: once is enough. */
+static bool is_recorded(const struct ssi_txn *self, const struct tree_info *info, const struct txn_predicate *predicate,
+                        const struct btree_range *range, const struct btree_range *covered)
+{
+    const struct ssi_range *recent = self->ranges;
+    bool low = covered->low.data != NULL, high = covered->high.data != NULL;
+    struct btree_range asked = {
+        .low = low ? covered->low : range->low, .low_inclusive = low ? covered->low_inclusive : range->low_inclusive,
+        .high = high ? covered->high : range->high, .high_inclusive = high ? covered->high_inclusive : range->high_inclusive,
+    };
+
+    for (int i = 0; i < RECENT_RANGES && recent != NULL; i++, recent = recent->own_next) {
+        if (recent->info == info && same_predicate(recent->predicate, predicate) &&
+            holds(recent, &asked)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 int ssi__scan_covers(struct op *op, struct txn_session *session, struct tree_info *info, struct ssi_range **record,
-                     const struct btree_range *range, const struct btree_range *covered, bool backward)
+                     struct txn_predicate *predicate, const struct btree_range *range, const struct btree_range *covered,
+                     bool backward)
 {
     struct ssi_txn *self = session->ssi;
     struct ssi_range *mine = *record;
     bool first = mine == NULL;
 
-    if (atomic_load_explicit(&self->safe, memory_order_relaxed)) {
+    if (atomic_load_explicit(&self->safe, memory_order_relaxed) ||
+        (first && is_recorded(self, info, predicate, range, covered))) {
         return 0;
     }
     if (first && self->range_count >= self->manager->options.reads_each) {
@@ -209,6 +309,7 @@ int ssi__scan_covers(struct op *op, struct txn_session *session, struct tree_inf
         }
         mine->reader = self;
         mine->info = info;
+        mine->predicate = hold(predicate);
     }
     os_mutex_lock(&info->range_mutex);
     int rc = grow(op, mine, range, covered, backward, first);
@@ -222,9 +323,7 @@ int ssi__scan_covers(struct op *op, struct txn_session *session, struct tree_inf
     }
     os_mutex_unlock(&info->range_mutex);
     if (first && rc != 0) {
-        mem_free(mine->low.data);
-        mem_free(mine->high.data);
-        mem_free(mine);
+        free_range(mine);
         return OP_FAILED;
     }
     if (first) {
@@ -246,11 +345,11 @@ int ssi__scan_stopped(struct op *op, struct tree_info *info, struct ssi_range *r
 
 /* ---- widening ------------------------------------------------------------------------------------- */
 
-static struct ssi_range *find_wide(const struct ssi_txn *self, const struct tree_info *info)
+static struct ssi_range *find_wide(const struct ssi_txn *self, const struct tree_info *info, const struct txn_predicate *predicate)
 {
     struct ssi_range *range = self->wides;
 
-    while (range != NULL && range->info != info) {
+    while (range != NULL && (range->info != info || !same_predicate(range->predicate, predicate))) {
         range = range->own_next;
     }
     return range;
@@ -288,10 +387,13 @@ static void link_range(struct ssi_range *range)
 }
 
 /* The reader's interval in this tree that takes in the key, made if need be. */
-static int widen_with_key(struct op *op, struct ssi_txn *to, struct tree_info *info, struct bytes key)
+static int widen_with_key(struct op *op, struct ssi_txn *to, struct tree_info *info, struct txn_predicate *predicate,
+                          struct bytes key)
 {
-    struct ssi_range *wide = find_wide(to, info);
-
+    if (to->wide_count >= WIDES_MAX) {
+        predicate = NULL;       /* too many different conditions: from now on it is the keys alone that count */
+    }
+    struct ssi_range *wide = find_wide(to, info, predicate);
     if (wide != NULL) {
         return widen_to(op, wide, key);
     }
@@ -301,11 +403,12 @@ static int widen_with_key(struct op *op, struct ssi_txn *to, struct tree_info *i
     }
     wide->reader = to;
     wide->info = info;
+    wide->predicate = hold(predicate);
     if (set_bound(op, &wide->low, key, true) != 0 || set_bound(op, &wide->high, key, true) != 0) {
-        mem_free(wide->low.data);
-        mem_free(wide);
+        free_range(wide);
         return OP_FAILED;
     }
+    to->wide_count++;
     link_range(wide);
     wide->own_next = to->wides;
     to->wides = wide;
@@ -319,11 +422,15 @@ static int widen_with_range(struct op *op, struct ssi_txn *to, const struct ssi_
     struct bytes low = range->low.unbounded ? lowest : (struct bytes){ range->low.data, range->low.len };
     struct bytes high = range->high.unbounded ? low : (struct bytes){ range->high.data, range->high.len };
 
-    if (widen_with_key(op, to, range->info, low) != 0 || widen_with_key(op, to, range->info, high) != 0) {
+    if (widen_with_key(op, to, range->info, range->predicate, low) != 0 ||
+        widen_with_key(op, to, range->info, range->predicate, high) != 0) {
         return OP_FAILED;
     }
     if (range->high.unbounded) {
-        struct ssi_range *wide = find_wide(to, range->info);
+        struct ssi_range *wide = find_wide(to, range->info, range->predicate);
+        if (wide == NULL) {
+            wide = find_wide(to, range->info, NULL);
+        }
         os_mutex_lock(&range->info->range_mutex);
         wide->high.unbounded = true;
         os_mutex_unlock(&range->info->range_mutex);
@@ -336,7 +443,7 @@ static int widen_with_range(struct op *op, struct ssi_txn *to, const struct ssi_
 static int widen(struct op *op, struct ssi_txn *from, struct ssi_txn *to)
 {
     for (const struct siread_point *point = from->points; point != NULL; point = point->own_next) {
-        if (widen_with_key(op, to, point->info, (struct bytes){ point->key, point->key_len }) != 0) {
+        if (widen_with_key(op, to, point->info, point->predicate, (struct bytes){ point->key, point->key_len }) != 0) {
             return OP_FAILED;
         }
     }
@@ -378,9 +485,7 @@ static void free_range_list(struct ssi_range *ranges)
         }
         os_mutex_unlock(&info->range_mutex);
         atomic_fetch_sub_explicit(&info->sireads, 1, memory_order_relaxed);
-        mem_free(range->low.data);
-        mem_free(range->high.data);
-        mem_free(range);
+        free_range(range);
     }
 }
 
@@ -390,27 +495,7 @@ void siread__forget(struct ssi_txn *self)
     free_range_list(self->ranges);
     free_range_list(self->wides);
     self->ranges = self->wides = NULL;
-}
-
-bool ssi__has_read(struct txn_session *session, struct tree_info *info, struct bytes key)
-{
-    struct ssi_txn *self = session->ssi;
-    uint64_t hash = version__hash(info->id, key);
-    bool found = false;
-
-    struct siread_bucket *bucket = lock_bucket(session->manager->ssi, hash);
-    for (struct siread_point *point = bucket->first; point != NULL && !found; point = point->next) {
-        found = point->reader == self && is_point(point, hash, info, key);
-    }
-    unlock_bucket(bucket);
-    os_mutex_lock(&info->range_mutex);
-    for (struct ssi_range *range = self->ranges; range != NULL && !found; range = range->own_next) {
-        found = range->info == info && covers(range, key);
-    }
-    struct ssi_range *wide = find_wide(self, info);
-    found = found || (wide != NULL && covers(wide, key));
-    os_mutex_unlock(&info->range_mutex);
-    return found;
+    self->range_count = self->wide_count = 0;
 }
 
 /* ---- the writer's question ------------------------------------------------------------------------ */
@@ -431,28 +516,85 @@ static int meet_reader(struct op *op, struct txn_session *session, struct ssi_tx
     return rc;
 }
 
-int ssi__wrote(struct op *op, struct txn_session *session, struct tree_info *info, struct bytes key)
+static bool matters(struct txn_predicate *predicate, const struct txn_change *change)
+{
+    if (!change->was && !change->is) {
+        return false;
+    }
+    return predicate == NULL || predicate->matters(predicate, change);
+}
+
+static int meet_points(struct op *op, struct txn_session *session, struct tree_info *info, struct bytes key,
+                       const struct txn_change *change)
 {
     uint64_t hash = version__hash(info->id, key);
+    struct siread_bucket *bucket = lock_bucket(session->manager->ssi, hash);
     int rc = 0;
 
-    atomic_store(&session->ssi->wrote, true);
-    if (atomic_load_explicit(&info->sireads, memory_order_acquire) == 0) {
-        return 0;
-    }
-    struct siread_bucket *bucket = lock_bucket(session->manager->ssi, hash);
     for (struct siread_point *point = bucket->first; point != NULL && rc == 0; point = point->next) {
-        if (is_point(point, hash, info, key)) {
+        if (point->reader != session->ssi && is_point(point, hash, info, key) && matters(point->predicate, change)) {
             rc = meet_reader(op, session, point->reader);
         }
     }
     unlock_bucket(bucket);
+    return rc;
+}
+
+static int meet_ranges(struct op *op, struct txn_session *session, struct tree_info *info, struct bytes was, struct bytes is,
+                       const void *row)
+{
+    int rc = 0;
+
     os_mutex_lock(&info->range_mutex);
     for (struct ssi_range *range = info->ranges; range != NULL && rc == 0; range = range->next) {
-        if (range->reader != session->ssi && covers(range, key)) {
+        if (range->reader == session->ssi) {
+            continue;
+        }
+        struct txn_change change = { row, covers(range, was), covers(range, is) };
+        if (matters(range->predicate, &change)) {
             rc = meet_reader(op, session, range->reader);
         }
     }
     os_mutex_unlock(&info->range_mutex);
     return rc;
+}
+
+int ssi__wrote(struct op *op, struct txn_session *session, struct tree_info *info, struct bytes was, struct bytes is,
+               const void *row)
+{
+    bool same = was.data != NULL && is.data != NULL && was.len == is.len && memcmp(was.data, is.data, is.len) == 0;
+    struct txn_change change = { row, was.data != NULL, same };
+
+    atomic_store(&session->ssi->wrote, true);
+    if (atomic_load_explicit(&info->sireads, memory_order_acquire) == 0) {
+        return 0;
+    }
+    if (was.data != NULL && meet_points(op, session, info, was, &change) != 0) {
+        return OP_FAILED;
+    }
+    change = (struct txn_change){ row, false, true };
+    if (is.data != NULL && !same && meet_points(op, session, info, is, &change) != 0) {
+        return OP_FAILED;
+    }
+    return meet_ranges(op, session, info, was, is, row);
+}
+
+bool txn_is_read(struct txn_session *session, struct btree *tree)
+{
+    if (session->ssi == NULL) {
+        return false;
+    }
+    atomic_store(&session->ssi->wrote, true);
+    struct tree_info *info = manager__known_tree(session->manager, btree_id(tree));
+    return info != NULL && atomic_load_explicit(&info->sireads, memory_order_acquire) > 0;
+}
+
+int txn_wrote_row(struct op *op, struct txn_session *session, struct btree *tree, struct bytes was, struct bytes is, const void *row)
+{
+    struct tree_info *info = session__tree(op, session, tree);
+
+    if (info == NULL) {
+        return OP_FAILED;
+    }
+    return session->ssi != NULL ? ssi__wrote(op, session, info, was, is, row) : 0;
 }

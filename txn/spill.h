@@ -32,7 +32,8 @@ struct spill_entry {
     TxnId writer;
     uint8_t kind, lock_mode;        /* enum version_kind, txn_row_lock */
     uint8_t before_present, before_overflow;
-    uint8_t unused[4];
+    uint8_t gap;
+    uint8_t unused[3];
     /* before, moved_to */
 };
 static_assert(sizeof(struct spill_item) == 24 && sizeof(struct spill_entry) == 64, "items lie in leaves as they are in memory");

@@ -23,6 +23,7 @@
  * G8  A declared READ ONLY transaction is safe once the writers of its time have ended, none of them with an edge to
  *     a commit before its snapshot; it is then tracked no longer.
  */
+#include "src/base/planted.h"
 #include "txn/ssi_int.h"
 
 /* ---- the graph; latch held ------------------------------------------------------------------------ */
@@ -90,13 +91,29 @@ static int condemn(struct op *op, struct ssi_txn *self, struct ssi_txn *first, s
     return victim == self ? ssi__fail(op) : 0;
 }
 
+/* Looks through both lists in step, since one of them is short: a transaction of hours has edges to thousands. */
+static struct ssi_edge *find_link(const struct ssi_txn *reader, const struct ssi_txn *writer)
+{
+    struct ssi_edge *out = reader->out, *in = writer->in;
+
+    while (out != NULL && in != NULL) {
+        if (out->writer == writer) {
+            return out;
+        }
+        if (in->reader == reader) {
+            return in;
+        }
+        out = out->next_out;
+        in = in->next_in;
+    }
+    return NULL;
+}
+
 static int add_link(struct op *op, struct ssi_txn *reader, struct ssi_txn *writer, bool *is_new)
 {
     *is_new = false;
-    for (struct ssi_edge *edge = reader->out; edge != NULL; edge = edge->next_out) {
-        if (edge->writer == writer) {
-            return 0;
-        }
+    if (find_link(reader, writer) != NULL) {
+        return 0;
     }
     struct ssi_edge *edge = mem_calloc(1, sizeof(*edge));
     if (edge == NULL) {
@@ -177,6 +194,21 @@ int ssi__read_met_newer(struct op *op, struct txn_session *session, struct ssi_t
     return rc;
 }
 
+bool ssi__has_missed(struct txn_session *session, struct ssi_txn *writer)
+{
+    struct ssi *ssi = session->manager->ssi;
+    struct ssi_txn *self = session->ssi;
+
+    if (self == NULL || writer == self) {
+        return false;
+    }
+    os_mutex_lock(&ssi->graph);
+    /* Of what was summarised only the earliest is known: it may have been this one. */
+    bool missed = writer->summarised ? self->earliest_out <= committed_at(writer) : find_link(self, writer) != NULL;
+    os_mutex_unlock(&ssi->graph);
+    return missed;
+}
+
 /* ---- beginning ------------------------------------------------------------------------------------ */
 
 static struct ssi_txn *new_txn(struct op *op, struct txn_session *session)
@@ -191,6 +223,7 @@ static struct ssi_txn *new_txn(struct op *op, struct txn_session *session)
     self->manager = session->manager;
     self->read_only = session->read_only;
     self->earliest_out = UINT64_MAX;
+    arena_init(&self->arena);
     return self;
 }
 
@@ -357,11 +390,13 @@ int ssi__commit(struct op *op, struct txn_session *session, void (*append)(struc
     struct ssi_txn *self = session->ssi;
 
     os_mutex_lock(&ssi->graph);
-    if (atomic_load(&self->doomed)) {
+    if (atomic_load(&self->doomed) && !PLANTED("ssi-commit-unchecked")) {
         os_mutex_unlock(&ssi->graph);
         return ssi__fail(op);
     }
-    doom_pivots(self);
+    if (!PLANTED("ssi-pivot-spared")) {
+        doom_pivots(self);
+    }
     append(session->writer);
     CommitTs ts = writer__ts(session->writer);
     atomic_store(&self->commit_ts, ts);
@@ -404,7 +439,8 @@ void ssi__end(struct txn_session *session, bool committed)
 
 /* With a transaction open for hours, millions of others end and may not be forgotten.  Beyond a number of them the oldest are
  * merged into one stand-in: it has read all that they read, widened, has ended when the last of them did, and takes over their edges
- * to writers in progress.  Edges to them need no list: their readers have noted when they committed. */
+ * to writers in progress.  Edges to them need no list: their readers have noted when they committed.  As writers they are themselves
+ * still, as long as a version of theirs is kept, and have noted the earliest commit to which they have an edge. */
 static struct ssi_txn *take_oldest_committed(struct ssi *ssi)
 {
     for (struct ssi_txn *txn = ssi->first; txn != NULL; txn = txn->next) {
@@ -443,8 +479,8 @@ static void absorb(struct op *op, struct ssi *ssi, struct ssi_txn *gone)
     if (gone->end_number > summary->end_number) {
         summary->end_number = gone->end_number;
     }
-    if (gone->earliest_out < summary->earliest_out) {
-        summary->earliest_out = gone->earliest_out;
+    if (PLANTED("ssi-summary-forgets")) {
+        gone->earliest_out = UINT64_MAX;
     }
     while (gone->out != NULL) {
         struct ssi_txn *writer = gone->out->writer;
@@ -526,7 +562,6 @@ static void forget_summary(struct ssi *ssi)
     siread__forget(&ssi->summary);
     os_mutex_lock(&ssi->graph);
     ssi->summary.end_number = 0;
-    ssi->summary.earliest_out = UINT64_MAX;
     ssi->summarising = false;
     os_mutex_unlock(&ssi->graph);
 }
@@ -537,7 +572,7 @@ static struct ssi_txn *take_forgettable(struct ssi *ssi)
     uint64_t oldest = UINT64_MAX;
 
     for (struct ssi_txn *txn = ssi->first; txn != NULL; txn = txn->next) {
-        if (!txn->ended) {
+        if (!txn->ended && !PLANTED("ssi-freed-early")) {
             oldest = txn->begin_number;
             break;
         }
@@ -594,6 +629,7 @@ int ssi__open(struct op *op, struct txn_manager *manager)
     os_mutex_init(&ssi->graph, RANK_SSI_GRAPH);
     os_cond_init(&ssi->changed);
     ssi->summary = (struct ssi_txn){ .manager = manager, .ended = true, .earliest_out = UINT64_MAX };
+    arena_init(&ssi->summary.arena);
     atomic_store(&ssi->summary.wrote, true);
     ssi->buckets = mem_calloc(SIREAD_BUCKETS, sizeof(*ssi->buckets));
     return ssi->buckets != NULL ? 0 : op_out_of_memory(op);

@@ -30,12 +30,17 @@ void ssi__purge(struct txn_manager *manager);
 
 /* ---- reads; the leaf's latch is held -------------------------------------------------------------- */
 
-int ssi__read_point(struct op *op, struct txn_session *session, struct tree_info *info, struct bytes key) MUST_CHECK;
-/* Has this transaction itself recorded a read of the key? */
-bool ssi__has_read(struct txn_session *session, struct tree_info *info, struct bytes key);
+/* predicate: which changes matter; NULL: all. */
+int ssi__read_point(struct op *op, struct txn_session *session, struct tree_info *info, struct bytes key,
+                    struct txn_predicate *predicate) MUST_CHECK;
+/* Whether the key is there is read, and nothing else of it. */
+int ssi__read_existence(struct op *op, struct txn_session *session, struct tree_info *info, struct bytes key) MUST_CHECK;
+/* Has this transaction read something that the writer then changed? */
+bool ssi__has_missed(struct txn_session *session, struct ssi_txn *writer);
 /* The scan goes on over `covered`; *record is made at the first leaf. range: what the scan was asked for. */
 int ssi__scan_covers(struct op *op, struct txn_session *session, struct tree_info *info, struct ssi_range **record,
-                     const struct btree_range *range, const struct btree_range *covered, bool backward) MUST_CHECK;
+                     struct txn_predicate *predicate, const struct btree_range *range, const struct btree_range *covered,
+                     bool backward) MUST_CHECK;
 /* The scan ended at this row: what is recorded ends there too. */
 int ssi__scan_stopped(struct op *op, struct tree_info *info, struct ssi_range *record, struct bytes key, bool backward)
     MUST_CHECK;
@@ -44,6 +49,8 @@ int ssi__read_met_newer(struct op *op, struct txn_session *session, struct ssi_t
 
 /* ---- writes; after the entry can be found ---------------------------------------------------------- */
 
-int ssi__wrote(struct op *op, struct txn_session *session, struct tree_info *info, struct bytes key) MUST_CHECK;
+/* Who has read what changes?  was, is: the record's key before and after, without data where it is absent. */
+int ssi__wrote(struct op *op, struct txn_session *session, struct tree_info *info, struct bytes was, struct bytes is,
+               const void *row) MUST_CHECK;
 
 #endif

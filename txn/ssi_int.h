@@ -19,6 +19,7 @@ struct siread_point {
     struct siread_point *own_next;      /* of the reader; the owner's thread, then whoever frees it */
     struct ssi_txn *reader;
     struct tree_info *info;
+    struct txn_predicate *predicate;    /* a reference; NULL: any change of the record matters */
     uint64_t hash;
     uint32_t key_len;
     uint8_t key[];
@@ -42,6 +43,7 @@ struct ssi_range {
     struct ssi_range *own_next;         /* of the reader, as for points */
     struct ssi_txn *reader;
     struct tree_info *info;
+    struct txn_predicate *predicate;    /* a reference; NULL: any change of a record in here matters; constant */
     struct siread_bound low, high;
 };
 
@@ -64,12 +66,13 @@ struct ssi_txn {
     /* What it has read: the owner's thread while in progress, whoever forgets it afterwards. */
     struct siread_point *points;
     struct ssi_range *ranges;
-    struct ssi_range *wides;            /* one per tree at most */
-    uint32_t point_count, range_count;
+    struct ssi_range *wides;            /* one per tree and predicate at most */
+    struct arena arena;                 /* of the points */
+    uint32_t point_count, range_count, wide_count;
     bool summarised;                    /* its reads and edges went to the summary; graph latch */
 };
 
-enum { SIREAD_BUCKETS = 1 << 14 };
+enum { SIREAD_BUCKETS = 1 << 14, WIDES_MAX = 64 };
 
 struct ssi {
     struct os_mutex graph;              /* RANK_SSI_GRAPH */

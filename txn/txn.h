@@ -148,6 +148,46 @@ int txn_rollback_to(struct op *op, struct txn_session *session, const struct txn
 int txn_on_end(struct op *op, struct txn_session *session, void (*callback)(void *arg, bool committed, CommitTs ts),
                void *arg) MUST_CHECK;
 
+/* ---- what SERIALIZABLE transactions read ----------------------------------------------------------- */
+
+/*
+ * What was looked at is known by key; what of it matters is for the floor above to say.  A predicate goes with what is recorded as read:
+ * the condition that the statement put to the rows, and the columns that it read of those that satisfied it.
+ */
+struct txn_change {
+    const void *row;                /* as txn_wrote_row was given it: before and after, in the caller's terms; NULL: not known */
+    bool was, is;                   /* the row lies in what was read: before the change, after it */
+};
+struct txn_predicate {
+    atomic_uint references;
+    /* Would the change have made a difference to whoever has read?  Asked by any thread, also after the reader has ended, with latches of
+     * rank RANK_SSI held.  When in doubt, yes. */
+    bool (*matters)(struct txn_predicate *self, const struct txn_change *change);
+    void (*free)(struct txn_predicate *self);
+};
+void txn_predicate_release(struct txn_predicate *predicate);        /* NULL is fine */
+
+/* How a read is recorded, and what becomes of versions that it does not see.  NULL instead: any change of what was looked at matters. */
+struct txn_watch {
+    struct txn_predicate *predicate;    /* goes with what is recorded; NULL: all changes matter */
+    bool recorded;                      /* txn_get: the key lies in what has been recorded already */
+    /* A version is newer than the snapshot.  Would it have made a difference?  NULL before or after: the record was not there.  Called under
+     * the leaf's latch, for the oldest first, until one does; what depends on another tree is to be looked at later, by txn_look. */
+    int (*newer)(void *arg, struct op *op, struct bytes key, const struct bytes *before, const struct bytes *after, bool *matters);
+    void *arg;
+};
+
+/* Is anything recorded at all?  Otherwise a watch is not needed. */
+bool txn_records_reads(const struct txn_session *session);
+/* From now on the session tells of each row that it has changed by txn_wrote_row, and not its single writes but those are
+ * held against what others have read. */
+void txn_tell_rows(struct txn_session *session);
+/* Might others have read something in this tree?  Asked after the row has been written in all trees. */
+bool txn_is_read(struct txn_session *session, struct btree *tree);
+/* A row was written in this tree: its key before and after, without data where it is not there; row: for the predicates. */
+int txn_wrote_row(struct op *op, struct txn_session *session, struct btree *tree, struct bytes was, struct bytes is,
+                  const void *row) MUST_CHECK;
+
 /* ---- reading -------------------------------------------------------------------------------------- */
 
 /* A version that the snapshot sees.  The bytes are valid only during the callback. */
@@ -160,6 +200,10 @@ typedef int (*txn_row_visit)(void *arg, struct op *op, const struct txn_row *row
  * of this header), or not at all.  At SERIALIZABLE the key is recorded as read, present or not. */
 int txn_get(struct op *op, struct txn_session *session, struct btree *tree, struct bytes key, txn_row_visit visit,
             void *arg, bool *found) MUST_CHECK;
+int txn_get_watched(struct op *op, struct txn_session *session, struct btree *tree, struct bytes key, txn_row_visit visit,
+                    void *arg, const struct txn_watch *watch, bool *found) MUST_CHECK;
+/* Gives the watch the versions of this key that the snapshot does not see. */
+int txn_look(struct op *op, struct txn_session *session, struct btree *tree, struct bytes key, const struct txn_watch *watch) MUST_CHECK;
 
 /* A scan of a range; embedded in the caller, no allocation per scan in the usual case.  The range is borrowed. */
 struct txn_scan {
@@ -169,6 +213,7 @@ struct txn_scan {
     uint32_t command;
     struct arena arena;             /* for values from overflow chains */
     void *ssi;                      /* the SIREAD interval that grows with the scan; NULL below SERIALIZABLE */
+    const struct txn_watch *watch;  /* set after txn_scan_open, borrowed; NULL: see there */
     bool ended;
 };
 /* At SERIALIZABLE what is recorded as read grows leaf by leaf with the scan and ends where it ends. */
@@ -211,6 +256,9 @@ struct txn_outcome {
  * ghost was deleted by a concurrent transaction in the snapshot of which it was visible gives 40001. */
 int txn_insert(struct op *op, struct txn_session *session, struct btree *tree, struct bytes key, struct bytes value,
                struct txn_outcome *outcome) MUST_CHECK;
+/* The same where nobody else can have the key, as that of an index entry that ends in the row's own: it is not recorded as looked for. */
+int txn_add(struct op *op, struct txn_session *session, struct btree *tree, struct bytes key, struct bytes value,
+            struct txn_outcome *outcome) MUST_CHECK;
 /* seen: txn_read_ts() of the scan that found the row, or newest_ts after TXN_CHANGED. REPEATABLE READ and above fail with
  * 40001 where READ COMMITTED answers CHANGED or GONE.  Locks the row FOR UPDATE. */
 int txn_update(struct op *op, struct txn_session *session, struct btree *tree, struct bytes key, struct bytes value,

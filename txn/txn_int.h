@@ -108,6 +108,7 @@ struct version {
     bool before_overflow;               /* `before` is a reference to an overflow chain */
     CommitTs reborn;                    /* commit of the newest deletion pruned below this entry; 0: none was */
     CommitTs rekeyed;                   /* the same of the newest change that was more than NO KEY UPDATE */
+    bool gap;                           /* entries between this one and the next older were dropped */
     bool claimed;                       /* taken off the writer's list to be freed; entries_latch */
     uint32_t before_len;
     uint8_t *moved_to;                  /* heap: the row's new key, NULL when none */
@@ -227,6 +228,7 @@ struct txn_session {
     struct txn *writer;                 /* NULL until the first write */
     struct ssi_txn *ssi;                /* NULL: below SERIALIZABLE, or nothing needs recording */
     bool doomed;                        /* a serialization failure was met: nothing but ROLLBACK goes on */
+    bool tells_rows;                    /* see txn_tell_rows */
     struct end_call *end_calls;
     struct arena arena;                 /* of the transaction */
 
@@ -411,6 +413,17 @@ static inline bool version__interesting(const struct tree_info *info, const stru
 /* What the view sees of the record; called under the leaf's latch. */
 int version__resolve(struct op *op, struct txn_manager *manager, struct tree_info *info, const struct view *view,
                      const struct btree_record *record, struct arena *arena, struct resolved *out) MUST_CHECK;
+/* A version that the view does not see, and by whom: what was there before and after. */
+struct newer_version {
+    struct newer_version *newer;        /* of the next one, by another writer or not */
+    struct ssi_txn *writer;             /* a reference; NULL below SERIALIZABLE */
+    bool unknown;                       /* what was there after, and who made what follows, is not known any more */
+    struct newer_image { bool present, overflow; struct bytes value; } before, after;
+};
+/* The versions of others that the view does not see, the oldest first, in the arena; under the leaf's latch.  *known is false when they
+ * are on disk: then nothing is known but what version__resolve said. */
+int version__newer(struct op *op, struct txn_manager *manager, struct tree_info *info, const struct view *view,
+                   const struct btree_record *record, struct arena *arena, struct newer_version **oldest, bool *known) MUST_CHECK;
 void version__prune(struct txn_manager *manager, struct bucket *bucket, struct chain *chain);
 /* Frees the entries of a writer that everybody sees. */
 void version__purge_writer(struct txn *txn);

@@ -400,6 +400,63 @@ int version__resolve(struct op *op, struct txn_manager *manager, struct tree_inf
     return rc;
 }
 
+/* Bucket latch held. Made from the newest to the oldest, since each one's `after` is the `before` of the one above it. */
+static int gather_newer(struct op *op, const struct view *view, const struct chain *chain, struct newer_image newest,
+                        struct arena *arena, struct newer_version **oldest)
+{
+    struct newer_image after = newest;
+    bool gap = false;
+
+    for (const struct version *entry = chain->head; entry != NULL && !is_visible(entry, view); entry = entry->older) {
+        struct newer_version *made = arena_alloc(arena, sizeof(*made));
+        uint8_t *copy = made != NULL ? arena_alloc(arena, entry->before_len + 1) : NULL;
+        if (copy == NULL) {
+            return op_out_of_memory(op);
+        }
+        memcpy(copy, entry->before, entry->before_len);
+        made->before = (struct newer_image){ entry->before_present, entry->before_overflow, { copy, entry->before_len } };
+        made->after = after;
+        made->unknown = gap;
+        made->newer = *oldest;
+        made->writer = entry->writer != view->own ? entry->writer->ssi : NULL;
+        if (made->writer != NULL) {
+            ssi__ref(made->writer);
+        }
+        *oldest = made;
+        after = made->before;
+        gap = entry->gap;
+    }
+    return 0;
+}
+
+int version__newer(struct op *op, struct txn_manager *manager, struct tree_info *info, const struct view *view,
+                   const struct btree_record *record, struct arena *arena, struct newer_version **oldest, bool *known)
+{
+    uint64_t hash = version__hash(info->id, record->key);
+    struct newer_image newest = { !(record->flags & BTREE_GHOST), (record->flags & BTREE_OVERFLOW) != 0, record->value };
+    struct ssi_txn *appender = NULL;
+    int rc = 0;
+
+    *oldest = NULL;
+    struct bucket *bucket = version__lock(manager, hash);
+    struct chain *chain = version__find(bucket, hash, info, record->key);
+    *known = chain != NULL || bucket->spilled == 0;
+    if (chain != NULL) {
+        rc = gather_newer(op, view, chain, newest, arena, oldest);
+    }
+    version__unlock(bucket);
+    if (rc == 0 && *known && run__any(info) && run__hides(info, view, record->key, &appender) && appender != NULL) {
+        struct newer_version *made = arena_alloc(arena, sizeof(*made));
+        if (made == NULL) {
+            ssi__unref(appender);
+            return op_out_of_memory(op);
+        }
+        *made = (struct newer_version){ .newer = *oldest, .writer = appender, .after = *oldest != NULL ? (*oldest)->before : newest };
+        *oldest = made;
+    }
+    return rc;
+}
+
 bool version__has_chain(struct txn_manager *manager, const struct tree_info *info, struct bytes key)
 {
     uint64_t hash = version__hash(info->id, key);
@@ -434,6 +491,7 @@ static void inherit(struct version *newer, struct version *gone)
     CommitTs deleted = gone->kind == VERSION_DELETE ? writer__ts(gone->writer) : gone->reborn;
     CommitTs rekeyed = gone->lock_mode > TXN_FOR_NO_KEY_UPDATE ? writer__ts(gone->writer) : gone->rekeyed;
 
+    newer->gap = true;
     newer->rekeyed = rekeyed > newer->rekeyed ? rekeyed : newer->rekeyed;
     if (deleted <= newer->reborn) {
         return;

@@ -20,6 +20,7 @@
  * F4  A serialization failure dooms the transaction, and is reported only once the commit it lost to is visible, so that a
  *     retry sees that commit.
  */
+#include "src/base/planted.h"
 #include "txn/ssi.h"
 #include "txn/txn_int.h"
 
@@ -38,7 +39,7 @@ struct write_call {
     enum txn_row_lock mode;         /* how it locks the row */
     enum txn_wait wait;
     bool internal;                  /* txn/'s own records: no first-updater-wins */
-    bool had_read;                  /* SERIALIZABLE insert: the transaction had looked for this key before */
+    bool unprobed;                  /* insert: nobody else can have this key, so that it tells nothing that it is free */
     uint64_t hash;
     struct bytes key, moved_to;
     CommitTs seen;
@@ -182,7 +183,7 @@ static int judge_new(struct op *op, struct write_call *call, const struct btree_
         if (session->level == TXN_SERIALIZABLE && ts > session->read_ts) {
             /* Nothing that follows can be right; if it had looked for the key, not even this answer is. */
             session->doomed = true;
-            if (call->had_read) {
+            if (newest->writer->ssi != NULL && ssi__has_missed(session, newest->writer->ssi)) {
                 call->verdict = VERDICT_LOST_DEPENDENCY;
                 call->lost_to = ts;
                 return 0;
@@ -450,10 +451,8 @@ static int prepare(struct op *op, struct write_call *call)
     }
     call->hash = version__hash(call->info->id, call->key);
     leave_other_row(call);
-    if (call->kind == WRITE_INSERT && session->ssi != NULL && !call->internal) {
-        /* The probe for a duplicate is a read of the key. */
-        call->had_read = ssi__has_read(session, call->info, call->key);
-        return ssi__read_point(op, session, call->info, call->key);
+    if (call->kind == WRITE_INSERT && session->ssi != NULL && !call->internal && !call->unprobed && !PLANTED("ssi-probe-unrecorded")) {
+        return ssi__read_existence(op, session, call->info, call->key);     /* the probe for a duplicate */
     }
     return 0;
 }
@@ -463,10 +462,12 @@ static int after_write(struct op *op, struct write_call *call)
 {
     struct txn_session *session = call->session;
 
-    if (session->ssi == NULL || call->internal) {
+    if (session->ssi == NULL || call->internal || session->tells_rows) {
         return 0;
     }
-    return ssi__wrote(op, session, call->info, call->key);
+    struct bytes none = { NULL, 0 };
+    return ssi__wrote(op, session, call->info, call->kind == WRITE_INSERT ? none : call->key,
+                      call->kind == WRITE_DELETE ? none : call->key, NULL);
 }
 
 static int write_row(struct op *op, struct write_call *call, struct btree_change *change)
@@ -506,6 +507,17 @@ int txn_insert(struct op *op, struct txn_session *session, struct btree *tree, s
 {
     struct write_call call = { .session = session, .tree = tree, .kind = WRITE_INSERT, .mode = TXN_FOR_UPDATE, .key = key,
                                .outcome = outcome };
+    struct btree_change change = { .kind = BTREE_INSERT, .key = key, .value = value };
+
+    memset(outcome, 0, sizeof(*outcome));
+    return write_row(op, &call, &change);
+}
+
+int txn_add(struct op *op, struct txn_session *session, struct btree *tree, struct bytes key, struct bytes value,
+            struct txn_outcome *outcome)
+{
+    struct write_call call = { .session = session, .tree = tree, .kind = WRITE_INSERT, .mode = TXN_FOR_UPDATE, .unprobed = true,
+                               .key = key, .outcome = outcome };
     struct btree_change change = { .kind = BTREE_INSERT, .key = key, .value = value };
 
     memset(outcome, 0, sizeof(*outcome));

@@ -286,6 +286,109 @@ static void a_long_transaction_among_many_short_ones_keeps_its_edges_in_the_summ
     db_close(&db);
 }
 
+static void the_earliest_conflict_of_a_summarised_writer_is_kept(void **state)
+{
+    struct db db;
+    char key[16];
+    db_open_limited(&db, false, &(struct txn_options){ .ended_kept = 10 });
+    FILL(&db, "x=1", "y=1", "z=1");
+    begin(&db, 1, TXN_SERIALIZABLE);
+    assert_string_equal(get(&db, 1, "z"), "1");
+    /* 2 -rw-> 3, and 3 commits first; then 2 writes what 1 will read. */
+    begin(&db, 2, TXN_SERIALIZABLE);
+    get(&db, 2, "y");
+    begin(&db, 3, TXN_SERIALIZABLE);
+    put(&db, 3, "y", "2");
+    commit(&db, 3);
+    put(&db, 2, "x", "2");
+    commit(&db, 2);
+    for (int i = 0; i < 100; i++) {
+        begin(&db, 2, TXN_SERIALIZABLE);
+        snprintf(key, sizeof(key), "k%d", i);
+        insert(&db, 2, key, "1");
+        commit(&db, 2);
+    }
+    assert_string_equal(get(&db, 1, "x"), "[40001]");
+    undo(&db, 1);
+    db_close(&db);
+}
+
+static void that_a_key_was_free_is_read_though_the_insert_is_undone(void **state)
+{
+    struct db db;
+    struct txn_mark mark;
+    db_open(&db, false);
+    FILL(&db, "x=1");
+    begin(&db, 1, TXN_SERIALIZABLE);
+    begin(&db, 2, TXN_SERIALIZABLE);
+    get(&db, 2, "x");
+    txn_mark(db.s[1], &mark);
+    assert_string_equal(try_insert(&db, 1, "k", "1"), "");
+    MUST(&db, txn_rollback_to(&db.op, db.s[1], &mark));
+    put(&db, 1, "x", "2");
+    assert_string_equal(try_insert(&db, 2, "k", "2"), "");
+    commit(&db, 1);
+    assert_string_equal(try_commit(&db, 2), "40001");
+    /* Only whether it is there was read. */
+    FILL(&db, "l=1");
+    begin(&db, 1, TXN_SERIALIZABLE);
+    begin(&db, 2, TXN_SERIALIZABLE);
+    get(&db, 2, "x");
+    assert_string_equal(try_insert(&db, 1, "l", "1"), "duplicate");
+    put(&db, 1, "x", "3");
+    put(&db, 2, "l", "2");
+    commit(&db, 1);
+    commit(&db, 2);
+    db_close(&db);
+}
+
+static void a_read_only_snapshot_becomes_safe_half_way(void **state)
+{
+    struct db db;
+    db_open(&db, false);
+    FILL(&db, "x=1", "y=1");
+    begin(&db, 1, TXN_SERIALIZABLE);
+    get(&db, 1, "y");
+    begin_read_only(&db, 2, TXN_SERIALIZABLE);
+    assert_string_equal(get(&db, 2, "x"), "1");
+    assert_true(txn_records_reads(db.s[2]));
+    put(&db, 1, "x", "2");
+    commit(&db, 1);
+    assert_string_equal(get(&db, 2, "y"), "1");
+    assert_false(txn_records_reads(db.s[2]));
+    commit(&db, 2);
+    /* With nobody else about it is safe from the start. */
+    begin_read_only(&db, 2, TXN_SERIALIZABLE);
+    assert_string_equal(get(&db, 2, "y"), "1");
+    assert_false(txn_records_reads(db.s[2]));
+    commit(&db, 2);
+    db_close(&db);
+}
+
+static void a_read_of_an_insert_that_another_has_changed_goes_to_the_inserter(void **state)
+{
+    struct db db;
+    db_open(&db, false);
+    FILL(&db, "x=1", "y=1");
+    begin(&db, 1, TXN_SERIALIZABLE);
+    get(&db, 1, "y");
+    /* 2 inserts k and has read what 1 writes; 3, which is no contemporary of 2, changes it. */
+    begin(&db, 2, TXN_SERIALIZABLE);
+    get(&db, 2, "x");
+    insert(&db, 2, "k", "1");
+    commit(&db, 2);
+    begin(&db, 3, TXN_SERIALIZABLE);
+    put(&db, 3, "k", "2");
+    commit(&db, 3);
+    begin(&db, 3, TXN_SERIALIZABLE);
+    put(&db, 3, "k", "3");
+    commit(&db, 3);
+    assert_string_equal(get(&db, 1, "k"), "-");
+    assert_string_equal(try_put(&db, 1, "x", "2"), "40001");
+    undo(&db, 1);
+    db_close(&db);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -302,6 +405,10 @@ int main(void)
         cmocka_unit_test(reads_stay_recorded_after_rolling_back_to_a_mark),
         cmocka_unit_test(a_deferrable_transaction_waits_for_a_safe_snapshot),
         cmocka_unit_test(a_long_transaction_among_many_short_ones_keeps_its_edges_in_the_summary),
+        cmocka_unit_test(the_earliest_conflict_of_a_summarised_writer_is_kept),
+        cmocka_unit_test(that_a_key_was_free_is_read_though_the_insert_is_undone),
+        cmocka_unit_test(a_read_only_snapshot_becomes_safe_half_way),
+        cmocka_unit_test(a_read_of_an_insert_that_another_has_changed_goes_to_the_inserter),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
