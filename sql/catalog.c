@@ -29,6 +29,7 @@
 #include <string.h>
 
 #include "sql/session_int.h"
+#include "sql/virtual.h"
 #include "src/base/hash.h"
 #include "src/base/mem.h"
 
@@ -367,6 +368,8 @@ int catalog_table(struct op *op, struct session *session, Oid oid, struct table_
     struct database *database = session->database;
 
     *table = catalog__system_by_oid(database, oid);
+    if (!*table)
+        *table = virtual_by_oid(database, oid);
     if (*table)
         return 0;
     if (mode_of(session) != VIEW_NEWEST)
@@ -383,7 +386,12 @@ static int find_table(struct op *op, struct session *session, const char *schema
     int result;
 
     *table = NULL;
+    if (schema && (*table = virtual_by_name(database, schema, name)) != NULL)
+        return 0;
     if (!schema || strcmp(schema, "pg_catalog") == 0) {
+        *table = schema ? NULL : virtual_by_name(database, "pg_catalog", name);
+        if (*table)
+            return 0;
         *table = catalog__system_by_name(database, name);
         if (*table || schema)
             return 0;
@@ -591,7 +599,7 @@ int database_open(struct op *op, struct txn_manager *manager, struct database **
     atomic_init(&database->stamp, 1);
     if (txn_session_open(op, manager, &database->reader) != 0 ||
         spill_make(op, store_vfs(database->store), store_path(database->store), &database->spill) != 0 ||
-        catalog__open(op, database) != 0) {
+        catalog__open(op, database) != 0 || virtual_open(op, database) != 0) {
         database_close(database);
         return OP_FAILED;
     }
@@ -612,6 +620,7 @@ void database_close(struct database *database)
             mem_free(entry);
         }
     }
+    virtual_close(database);
     catalog__close(database);
     if (database->reader)
         txn_session_close(database->reader);

@@ -13,6 +13,7 @@
 #include "txn/txn.h"
 
 struct session;
+struct virtual_table;
 
 struct column_def {
     const char *name;
@@ -92,6 +93,7 @@ struct table_def {
     struct index_def *indexes;  /* the primary key first, when there is one */
     bool has_primary;           /* else clustered on a hidden row id (8 bytes, key_put_int) */
     bool system;                /* a catalog table: read-only for SQL */
+    const struct virtual_table *rows;   /* virtual.h: where its rows come from; NULL: from its tree */
     CommitTs version;           /* commit that made this definition; 0 for bootstrap */
     atomic_int references;
     struct arena arena;         /* holds all of the above */

@@ -68,6 +68,7 @@ struct database {
     enum txn_sync sync;             /* default of synchronous_commit */
     bool read_only;                 /* set before the first session is opened */
     struct table_def *system[SYSTEM_TABLE_COUNT];   /* immutable after open */
+    struct table_def **virtuals;    /* virtual.c; immutable after open */
 };
 
 /* A session's view of the catalog while its transaction differs from the newest committed state; embedded in the session. */

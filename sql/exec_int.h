@@ -183,7 +183,7 @@ typedef int exec_maker(struct op *op, struct execution *execution, const struct 
 exec_maker exec__make_result, exec__make_gate, exec__make_values, exec__make_series, exec__make_scan, exec__make_subquery_scan,
            exec__make_nest_loop, exec__make_hash_join, exec__make_materialize, exec__make_aggregate, exec__make_project,
            exec__make_project_set, exec__make_sort, exec__make_limit, exec__make_lock_rows, exec__make_append,
-           exec__make_set;
+           exec__make_set, exec__make_virtual;
 
 /* exec_join.c: what nested loop and hash join share */
 struct join_output {

@@ -306,6 +306,8 @@ int exec__make_scan(struct op *op, struct execution *execution, const struct pla
     const struct index_def *index = node->scan.index;
     bool secondary = index && index->tree != table->tree;
 
+    if (table->rows)
+        return exec__make_virtual(op, execution, node, result);
     if (exec__new(op, execution, node, sizeof *s, &scan_methods, &s))
         return OP_FAILED;
     enum type_form *forms = exec__forms(op, &execution->arena, node->types, node->column_count);

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "sql/plan_int.h"
+#include "sql/virtual.h"
 
 enum { DEFAULT_DISTINCT = 200 };
 static const double default_equal = 0.005, default_range = 1.0 / 3, default_like = 0.01, default_null = 0.005, default_bool = 0.5;
@@ -19,6 +20,11 @@ int plan__table_size(struct op *op, struct planner *planner, const struct table_
     struct btree *tree;
     uint64_t records, leaf_pages;
 
+    if (table->rows) {
+        *rows = table->rows->expected;
+        *pages = 1;
+        return OP_OK;
+    }
     if (btree_open(op, store, table->tree, &tree))
         return OP_FAILED;
     if (btree_estimate(op, tree, &records, &leaf_pages)) {

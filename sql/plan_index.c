@@ -525,7 +525,7 @@ static double known_fraction(struct matcher *m, const struct index_match *match)
     struct btree *tree;
     double sum = 0;
 
-    if (match->alternatives > 50)
+    if (m->table->rows || match->alternatives > 50)
         return -1;
     for (int i = 0; i < match->part_count; i++)
         for (int j = 0; j < match->parts[i].count; j++) {
@@ -637,8 +637,10 @@ static int add_scan(struct matcher *m, struct join_item *item, const struct inde
         node->rows = 1;
     if (!plan__path_wins(paths, node->startup_cost, node->total_cost, ordered))
         return OP_OK;
-    if (plan__set_filter(m->op, m->planner, node, filter)
-        || plan__footprint(m->op, m->planner, m->problem, item, match ? &match->matched : NULL, m->outer, m->cells, &node->scan.footprint))
+    if (plan__set_filter(m->op, m->planner, node, filter))
+        return OP_FAILED;
+    if (!m->table->rows     /* what the engine tells of itself is not recorded */
+        && plan__footprint(m->op, m->planner, m->problem, item, match ? &match->matched : NULL, m->outer, m->cells, &node->scan.footprint))
         return OP_FAILED;
     plan__add_path(paths, node, ordered);
     return OP_OK;

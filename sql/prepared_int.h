@@ -134,10 +134,6 @@ int utility_flag(struct op *op, const struct ast_option *option, bool *flag) MUS
 
 /* ---- backup.c ---- */
 
-/* monitor.c: names that SHOW knows beside settings. */
-bool monitor_knows(const char *name);
-int monitor_describe(struct op *op, struct prepared *prepared, const char *name) MUST_CHECK;
-int monitor_show(struct op *op, struct prepared *prepared, const char *name) MUST_CHECK;
 int backup_describe(struct op *op, struct prepared *prepared) MUST_CHECK;
 int backup_database(struct op *op, struct prepared *prepared) MUST_CHECK;
 

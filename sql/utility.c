@@ -24,8 +24,6 @@ int utility_describe(struct op *op, struct prepared *prepared)
             return prepared__add_column(op, prepared, "name", TYPE_TEXT) != 0 ||
                    prepared__add_column(op, prepared, "setting", TYPE_TEXT) != 0 ||
                    prepared__add_column(op, prepared, "description", TYPE_TEXT) != 0 ? OP_FAILED : 0;
-        if (monitor_knows(statement->show->name))
-            return monitor_describe(op, prepared, statement->show->name);
         id = settings_find(op, statement->show->name);
         return id == SETTING_COUNT ? OP_FAILED : prepared__add_column(op, prepared, settings_name(id), TYPE_TEXT);
     case STATEMENT_EXPLAIN:
@@ -52,8 +50,6 @@ static int show(struct op *op, struct prepared *prepared)
     const struct session *session = prepared->session;
     const char *name = prepared->statement->show->name;
 
-    if (monitor_knows(name))
-        return monitor_show(op, prepared, name);
     if (name) {
         enum setting_id id = settings_find(op, name);
         const char *texts[] = {id < SETTING_COUNT ? settings_value(session, id) : NULL};
