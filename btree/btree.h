@@ -65,6 +65,8 @@ struct btree_visitor {
     int (*enter_leaf)(void *arg, struct op *op, PageNo leaf, const struct btree_range *covered);
     /* Each record in order, ghosts included.  *stop = true ends the visit after this one; the cursor goes on behind it. */
     int (*record)(void *arg, struct op *op, const struct btree_record *record, bool *stop);
+    /* Behind the last record, if none has stopped the visit, still under the latch.  May be NULL. */
+    void (*leave_leaf)(void *arg, const struct btree_range *covered);
 };
 
 /* A position between records of a range; no latch is held between calls.  Embedded; btree_cursor_close frees its key. */
@@ -85,6 +87,10 @@ void btree_cursor_open(struct btree_cursor *cursor, struct btree *tree, const st
 /* Visits the records of the next leaf of the range (one leaf per latch). *more is false when the range is exhausted. */
 int btree_cursor_next_leaf(struct op *op, struct btree_cursor *cursor, const struct btree_visitor *visitor, bool *more)
     MUST_CHECK;
+/* The key at which (inclusive) or beyond which the next visit begins; NULL data: at the end of the tree. */
+struct bytes btree_cursor_at(const struct btree_cursor *cursor, bool *inclusive);
+/* Goes on at `bound` (backwards: right below it), or is at the end when the range ends before. */
+int btree_cursor_skip(struct op *op, struct btree_cursor *cursor, struct bytes bound) MUST_CHECK;
 void btree_cursor_close(struct btree_cursor *cursor);
 
 /* Reads a value that lies in an overflow chain into the arena.  Without the leaf's latch only while purge cannot free the chain (a

@@ -83,7 +83,7 @@ static int set_position(struct op *op, struct btree_cursor *cursor, struct bytes
 }
 
 /* The next leaf's search key in the direction of travel, and whether the record of that very key is still to be visited. */
-static struct bytes search_key(const struct btree_cursor *cursor, bool *inclusive)
+struct bytes btree_cursor_at(const struct btree_cursor *cursor, bool *inclusive)
 {
     const struct btree_range *range = &cursor->range;
     if (cursor->started) {
@@ -181,25 +181,22 @@ static bool find_span(const struct btree_cursor *cursor, struct node node, struc
     return sound;
 }
 
-static int enter(struct op *op, struct btree_cursor *cursor, const struct btree_visitor *visitor, struct node node,
-                 const struct page_ref *leaf, const struct span *span, struct bytes key, bool inclusive)
+/* The part of the key space that is visited on this leaf. */
+static void find_covered(const struct btree_cursor *cursor, struct node node, const struct span *span, struct bytes key, bool inclusive,
+                         struct btree_range *covered)
 {
     const struct btree_range *range = &cursor->range;
-    struct btree_range covered;
-    if (visitor->enter_leaf == NULL)
-        return OP_OK;
     if (cursor->backward) {
-        covered.high = key;
-        covered.high_inclusive = inclusive;
-        covered.low = span->range_ends ? range->low : node_low(node);
-        covered.low_inclusive = span->range_ends ? range->low_inclusive : true;
+        covered->high = key;
+        covered->high_inclusive = inclusive;
+        covered->low = span->range_ends ? range->low : node_low(node);
+        covered->low_inclusive = span->range_ends ? range->low_inclusive : true;
     } else {
-        covered.low = key;
-        covered.low_inclusive = inclusive;
-        covered.high = span->range_ends ? range->high : node_high(node);
-        covered.high_inclusive = span->range_ends ? range->high_inclusive : false;
+        covered->low = key;
+        covered->low_inclusive = inclusive;
+        covered->high = span->range_ends ? range->high : node_high(node);
+        covered->high_inclusive = span->range_ends ? range->high_inclusive : false;
     }
-    return visitor->enter_leaf(visitor->arg, op, leaf->page_no, &covered);
 }
 
 static int visit_records(struct op *op, struct btree_cursor *cursor, const struct btree_visitor *visitor, struct node node,
@@ -241,6 +238,19 @@ static int leave(struct op *op, struct btree_cursor *cursor, struct node node, c
     return set_position(op, cursor, cursor->backward ? node_low(node) : node_high(node), false);
 }
 
+int btree_cursor_skip(struct op *op, struct btree_cursor *cursor, struct bytes bound)
+{
+    const struct btree_range *range = &cursor->range;
+    cursor->hint_leaf = 0;
+    if (cursor->backward) {
+        cursor->done = bound.len == 0 || (range->low.data != NULL && bytes_compare(range->low, bound) >= 0);
+    } else if (range->high.data != NULL) {
+        int order = bytes_compare(range->high, bound);
+        cursor->done = order < 0 || (order == 0 && !range->high_inclusive);
+    }
+    return cursor->done ? OP_OK : set_position(op, cursor, bound, false);
+}
+
 int btree_cursor_next_leaf(struct op *op, struct btree_cursor *cursor, const struct btree_visitor *visitor, bool *more)
 {
     struct store *store = cursor->tree->store;
@@ -250,7 +260,7 @@ int btree_cursor_next_leaf(struct op *op, struct btree_cursor *cursor, const str
     *more = false;
     if (cursor->done)
         return OP_OK;
-    struct bytes key = search_key(cursor, &inclusive);
+    struct bytes key = btree_cursor_at(cursor, &inclusive);
     if (find_leaf(op, cursor, key, inclusive, &leaf) != OP_OK)
         return btree__blame(op, cursor->tree);
     if (leaf.data == NULL) {
@@ -261,10 +271,15 @@ int btree_cursor_next_leaf(struct op *op, struct btree_cursor *cursor, const str
     int result = OP_OK;
     if (!find_span(cursor, node, key, inclusive, &span))
         result = btree__damaged(op, store, leaf.page_no, "each cell lies within the heap");
+    struct btree_range covered = {.low_inclusive = false};
     if (result == OP_OK)
-        result = enter(op, cursor, visitor, node, &leaf, &span, key, inclusive);
+        find_covered(cursor, node, &span, key, inclusive, &covered);
+    if (result == OP_OK && visitor->enter_leaf != NULL)
+        result = visitor->enter_leaf(visitor->arg, op, leaf.page_no, &covered);
     if (result == OP_OK)
         result = visit_records(op, cursor, visitor, node, &leaf, &span, &stopped);
+    if (result == OP_OK && !stopped && visitor->leave_leaf != NULL)
+        visitor->leave_leaf(visitor->arg, &covered);
     if (result == OP_OK && stopped)
         cursor->hint_leaf = leaf.page_no;
     else if (result == OP_OK)

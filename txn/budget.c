@@ -672,8 +672,12 @@ int budget__resolve(struct op *op, struct txn_manager *manager, uint64_t hash, c
     for (uint32_t i = 0; i < item->entries; i++, entry = spill__next(entry)) {
         if (is_visible(shard, entry, view, &writer)) {
             out->settled = true;
+            if (hidden == NULL) {
+                out->since = entry->ts != 0 ? entry->ts : writer != view->own ? writer__ts(writer) : UINT64_MAX;
+            }
             break;
         }
+        out->since = UINT64_MAX;
         hidden = entry;
         hider = writer;
     }

@@ -245,6 +245,7 @@ static void free_manager(struct txn_manager *manager)
         for (struct tree_info *info = atomic_load(&manager->trees[i]), *next; info != NULL; info = next) {
             next = info->next;
             os_mutex_destroy(&info->range_mutex);
+            stretch__free_all(info);
             mem_free(info);
         }
     }

@@ -188,13 +188,22 @@ int txn_get_watched(struct op *op, struct txn_session *session, struct btree *tr
 
 /* ---- scans ---------------------------------------------------------------------------------------- */
 
+/* The ghosts that a scan walks over one after the other, within a leaf: see stretch.c. */
+struct ghost_walk {
+    bool known;                 /* the end at which they begin is known */
+    struct bytes begin;         /* NULL data going backwards: the end of the tree */
+    uint32_t ghosts;
+    CommitTs since;
+    uint8_t begin_key[64], end_key[64];
+};
+
 struct scan_call {
     struct txn_scan *scan;
     struct tree_info *info;
     struct view view;
+    struct ghost_walk walk;
     txn_row_visit visit;
     void *arg;
-    struct bytes last;          /* behind this row the caller stopped; NULL data otherwise */
 };
 
 void txn_scan_open(struct txn_scan *scan, struct txn_session *session, struct btree *tree, const struct btree_range *range,
@@ -209,11 +218,144 @@ void txn_scan_open(struct txn_scan *scan, struct txn_session *session, struct bt
     session->open_scans++;
 }
 
+/* ---- stretches of ghosts -------------------------------------------------------------------------- */
+
+/* The key, or the one that follows it, copied; false when it is too long to bother. */
+static bool copy_key(uint8_t buffer[64], struct bytes key, bool next, struct bytes *copy)
+{
+    if (key.len >= 64) {
+        return false;
+    }
+    if (key.len > 0) {
+        memcpy(buffer, key.data, key.len);
+    }
+    buffer[key.len] = 0;
+    *copy = (struct bytes){ buffer, key.len + next };
+    return true;
+}
+
+static void begin_walk(struct scan_call *call, const struct btree_range *covered)
+{
+    struct ghost_walk *walk = &call->walk;
+    bool backward = call->scan->cursor.backward;
+    struct bytes begin = backward ? covered->high : covered->low;
+
+    walk->ghosts = 0;
+    walk->since = 0;
+    walk->known = begin.data == NULL || (backward ? !covered->high_inclusive : covered->low_inclusive);
+    walk->begin = begin;
+    if (begin.data == NULL && !backward) {
+        walk->begin = (struct bytes){ walk->begin_key, 0 };
+    }
+}
+
+static void walk_over(struct scan_call *call, struct bytes key, CommitTs since)
+{
+    struct ghost_walk *walk = &call->walk;
+
+    if (!walk->known) {
+        walk->known = copy_key(walk->begin_key, key, call->scan->cursor.backward, &walk->begin);
+        walk->ghosts = 0;
+        walk->since = 0;
+    }
+    walk->ghosts++;
+    walk->since = since > walk->since ? since : walk->since;
+}
+
+/* At a record that is no such ghost, or at the edge of the leaf.  inclusive: going backwards, the end itself belongs to the ghosts. */
+static void end_walk(struct scan_call *call, struct bytes end, bool inclusive, bool closing)
+{
+    struct ghost_walk *walk = &call->walk;
+    bool backward = call->scan->cursor.backward;
+
+    if (walk->ghosts > 0 && walk->known) {
+        if (!backward) {
+            stretch__note(call->info, walk->begin, end, walk->ghosts, walk->since, closing);
+        } else if (copy_key(walk->end_key, end, !inclusive, &end)) {
+            stretch__note(call->info, end, walk->begin, walk->ghosts, walk->since, closing);
+        }
+    }
+    walk->ghosts = 0;
+    walk->known = false;
+}
+
+/* Does the bound lie beyond the range? */
+static bool is_beyond(const struct btree_cursor *cursor, const struct stretch_key *bound)
+{
+    struct bytes end = cursor->backward ? cursor->range.low : cursor->range.high;
+    size_t shorter = end.len < bound->len ? end.len : bound->len;
+    int order = end.data == NULL || shorter == 0 ? 0 : memcmp(bound->data, end.data, shorter);
+
+    order = order != 0 ? order : (bound->len > end.len) - (bound->len < end.len);
+    return end.data != NULL && (cursor->backward ? order < 0 : order > 0);
+}
+
+/* At SERIALIZABLE the interval is recorded as walked; *still tells whether it may be skipped all the same (E4). */
+static int record_skip(struct op *op, struct scan_call *call, struct bytes key, bool inclusive, const struct stretch_key *bound,
+                       bool endless, bool *still)
+{
+    struct txn_scan *scan = call->scan;
+    bool backward = scan->cursor.backward, again_endless;
+    struct btree_range covered = { .low = key, .low_inclusive = inclusive };
+    struct bytes edge = { bound->data, bound->len };
+    struct stretch_key again = { .data = NULL };
+
+    if (endless || is_beyond(&scan->cursor, bound)) {
+        edge.data = NULL;
+    }
+    if (backward) {
+        covered = (struct btree_range){ .low = edge, .low_inclusive = true, .high = key, .high_inclusive = inclusive };
+    } else {
+        covered.high = edge;
+    }
+    *still = false;
+    if (ssi__scan_covers(op, scan->session, call->info, (struct ssi_range **)&scan->ssi,
+                         scan->watch != NULL ? scan->watch->predicate : NULL, &scan->cursor.range, &covered, backward) != 0) {
+        return OP_FAILED;
+    }
+    if (stretch__skip(call->info, scan->read_ts, backward, key, inclusive, &again, &again_endless)) {
+        *still = again_endless == endless && again.len == bound->len &&
+                 (bound->len == 0 || memcmp(again.data, bound->data, bound->len) == 0);
+    }
+    stretch__free_key(&again);
+    return 0;
+}
+
+static int skip_stretches(struct op *op, struct scan_call *call)
+{
+    struct txn_scan *scan = call->scan;
+    struct stretch_key bound = { .data = NULL };
+    bool inclusive, endless, skip;
+    struct bytes key = btree_cursor_at(&scan->cursor, &inclusive);
+    int rc = 0;
+
+    if (key.data == NULL && !scan->cursor.backward) {
+        key = (struct bytes){ (const uint8_t *)"", 0 };
+    }
+    skip = stretch__skip(call->info, scan->read_ts, scan->cursor.backward, key, inclusive, &bound, &endless);
+    if (skip && scan->session->ssi != NULL && !PLANTED("ssi-scan-unrecorded")) {
+        rc = record_skip(op, call, key, inclusive, &bound, endless, &skip);
+    }
+    if (rc == 0 && skip && endless) {
+        scan->cursor.done = true;
+    } else if (rc == 0 && skip) {
+        rc = btree_cursor_skip(op, &scan->cursor, (struct bytes){ bound.data, bound.len });
+    }
+    stretch__free_key(&bound);
+    return rc;
+}
+
+/* ---- leaf by leaf --------------------------------------------------------------------------------- */
+
 static int enter_leaf(void *arg, struct op *op, PageNo leaf, const struct btree_range *covered)
 {
     struct scan_call *call = arg;
     struct txn_scan *scan = call->scan;
 
+    begin_walk(call, covered);
+    if (scan->session->ssi == NULL || PLANTED("ssi-scan-unrecorded")) {
+        return 0;
+    }
     return ssi__scan_covers(op, scan->session, call->info, (struct ssi_range **)&scan->ssi,
                             scan->watch != NULL ? scan->watch->predicate : NULL, &scan->cursor.range, covered, scan->cursor.backward);
 }
@@ -225,6 +367,11 @@ static int scan_record(void *arg, struct op *op, const struct btree_record *reco
     struct resolved seen;
 
     int rc = version__resolve(op, session->manager, call->info, &call->view, record, &call->scan->arena, &seen);
+    if (rc == 0 && (record->flags & BTREE_GHOST) && !seen.present && seen.since != UINT64_MAX) {
+        walk_over(call, record->key, seen.since);
+    } else if (rc == 0) {
+        end_walk(call, record->key, false, false);
+    }
     if (rc == 0) {
         rc = meet_newer(op, session, call->info, &call->view, record, call->scan->watch, seen.newer);
     }
@@ -237,11 +384,23 @@ static int scan_record(void *arg, struct op *op, const struct btree_record *reco
     return rc;
 }
 
+static void leave_leaf(void *arg, const struct btree_range *covered)
+{
+    struct scan_call *call = arg;
+    bool backward = call->scan->cursor.backward;
+    struct bytes end = backward ? covered->low : covered->high;
+
+    if (backward && end.data == NULL) {
+        end = (struct bytes){ (const uint8_t *)"", 0 };
+    }
+    end_walk(call, end, !backward || covered->low.data == NULL || covered->low_inclusive, true);
+}
+
 int txn_scan_next(struct op *op, struct txn_scan *scan, txn_row_visit visit, void *arg, bool *more)
 {
     struct txn_session *session = scan->session;
     struct scan_call call = { .scan = scan, .visit = visit, .arg = arg };
-    struct btree_visitor visitor = { .arg = &call, .record = scan_record };
+    struct btree_visitor visitor = { .arg = &call, .enter_leaf = enter_leaf, .record = scan_record, .leave_leaf = leave_leaf };
 
     *more = false;
     if (scan->ended) {
@@ -252,8 +411,8 @@ int txn_scan_next(struct op *op, struct txn_scan *scan, txn_row_visit visit, voi
         return OP_FAILED;
     }
     call.view = view_of(session, scan->read_ts, scan->command);
-    if (session->ssi != NULL && !PLANTED("ssi-scan-unrecorded")) {
-        visitor.enter_leaf = enter_leaf;
+    if (stretch__any(call.info) && skip_stretches(op, &call) != 0) {
+        return OP_FAILED;
     }
     arena_reset(&scan->arena);
     int rc = btree_cursor_next_leaf(op, &scan->cursor, &visitor, more);

@@ -56,6 +56,9 @@ struct tree_info {
     struct run *open_run;               /* its last key is the last of the tree, and it may grow */
     TxnId tail_writer;                  /* who appended last, */
     uint32_t tail_count;                /* and how many rows in a row */
+    atomic_uint stretch_count;          /* stretches of ghosts; stretch.c; changed under stretch_latch */
+    _Atomic uint32_t stretch_latch;     /* of rank RANK_SSI; guards the next */
+    struct stretches *stretches;        /* NULL: never had any */
 };
 
 /* ---- writers and entries -------------------------------------------------------------------------- */
@@ -372,6 +375,7 @@ struct resolved {
     bool copied;                        /* value was copied from an entry into the arena */
     bool overflow;
     struct bytes value;
+    CommitTs since;                     /* every view from here on sees the same; UINT64_MAX where another version is newer, or own */
     struct ssi_txn *newer;              /* writer of the oldest version that the view does not see: a reference, or NULL */
 };
 
@@ -486,6 +490,29 @@ bool run__hides(struct tree_info *info, const struct view *view, struct bytes ke
 static inline bool run__any(const struct tree_info *info)
 {
     return atomic_load_explicit(&((struct tree_info *)info)->run_count, memory_order_acquire) > 0;
+}
+
+/* ---- stretch.c ------------------------------------------------------------------------------------ */
+
+struct stretch_key {
+    uint8_t *data;
+    uint32_t len, capacity;
+};
+
+/* A scan has seen nothing but `ghosts` ghosts from `low` to below `high` (NULL data: to the end of the tree), none with a version
+ * newer than `since`, and still holds the latch of the leaf in which all of that lies.  closing: there the leaf ends.  May forget. */
+void stretch__note(struct tree_info *info, struct bytes low, struct bytes high, uint32_t ghosts, CommitTs since, bool closing);
+/* A row is inserted under this key, the leaf latched exclusively (E2). */
+void stretch__cut(struct tree_info *info, struct bytes key);
+/* A scan is about to look at what lies from `key` on (backward: right below it, or at it if inclusive; NULL data: at the end): true when
+ * it may go on at *bound instead (backward: below it), or *endless: when nothing follows.  The caller frees the key in the end. */
+bool stretch__skip(struct tree_info *info, CommitTs read_ts, bool backward, struct bytes key, bool inclusive, struct stretch_key *bound,
+                   bool *endless) MUST_CHECK;
+void stretch__free_key(struct stretch_key *key);
+void stretch__free_all(struct tree_info *info);
+static inline bool stretch__any(const struct tree_info *info)
+{
+    return atomic_load_explicit(&((struct tree_info *)info)->stretch_count, memory_order_acquire) > 0;
 }
 
 /* ---- rowlock.c ------------------------------------------------------------------------------------ */

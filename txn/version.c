@@ -331,8 +331,12 @@ static int resolve_chain(struct op *op, const struct view *view, const struct ch
         hidden = entry;
     }
     if (hidden == NULL) {
+        if (chain->head != NULL) {
+            out->since = chain->head->writer != view->own ? writer__ts(chain->head->writer) : UINT64_MAX;
+        }
         return 0;
     }
+    out->since = UINT64_MAX;
     if (hidden->writer != view->own && hidden->writer->ssi != NULL) {
         out->newer = hidden->writer->ssi;
         ssi__ref(out->newer);
@@ -377,6 +381,7 @@ int version__resolve(struct op *op, struct txn_manager *manager, struct tree_inf
     out->overflow = (record->flags & BTREE_OVERFLOW) != 0;
     out->value = record->value;
     out->settled = out->copied = false;
+    out->since = 0;
     out->newer = NULL;
     if (!version__interesting(info, record)) {
         if (!out->present && atomic_load_explicit(&info->entries, memory_order_relaxed) == 0) {

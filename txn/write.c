@@ -370,6 +370,9 @@ static void applied(void *arg, Lsn lsn, const struct btree_record *now)
 {
     struct write_call *call = arg;
 
+    if (call->kind == WRITE_INSERT && stretch__any(call->info)) {
+        stretch__cut(call->info, call->key);
+    }
     if (call->in_run) {
         run__append(call->session, call->info, call->key);
         return;
