@@ -35,9 +35,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "tests/crash/power.h"
+#include "src/os/os.h"
+#include "tests/crash/cuts.h"
 
-enum { WORKERS = 2, FAILURES_MAX = 10 };
+enum { WORKERS = 2, FAILURES_MAX = 10, CALLS_MIN = 900 };
 
 enum kind { LOSE, KEEP, RANDOM, KILL, AGAIN, SYNC, KIND_COUNT };
 static const char *const kind_names[KIND_COUNT] = { "lose", "keep", "random", "kill", "again", "sync" };
@@ -46,8 +47,8 @@ static const char *const kind_names[KIND_COUNT] = { "lose", "keep", "random", "k
 struct moment {
     struct moment *next;
     struct vfs *disk;
-    uint64_t call, newest_id;
-    struct model model;
+    uint64_t call;
+    struct promise *promise;
 };
 
 static struct {
@@ -68,61 +69,21 @@ static uint64_t number_of_run(const char *name, uint64_t usual)
 
 /* ---- one trial ------------------------------------------------------------------------------------ */
 
-static void print_finding(void *arg, const char *line)
-{
-    fprintf(stderr, "  check: %s\n", line);
-}
-
 static int complain(struct run *run, const char *what)
 {
-    const struct op_error *error = &run->op.error;
+    const struct op_error *error = run_error(run);
 
     fprintf(stderr, "  %s: %s %s (%s)\n", what, error->sqlstate, error->message ? error->message : "",
             error->detail ? error->detail : "");
     return 1;
 }
 
-/* The database is open: P1 to P3.  settle: go on with what survived. */
-static int judge(struct run *run)
-{
-    bool explained;
-    size_t survived;
-    uint64_t findings = 0, id;
-
-    if (run_compare(run, false, &explained, &survived) != 0) {
-        return complain(run, "reading everything");
-    }
-    if (!explained) {
-        fprintf(stderr, "  the database holds something else than what was committed:\n");
-        if (run_compare(run, true, &explained, &survived) != 0) {
-            return complain(run, "reading everything again");
-        }
-        return 1;
-    }
-    model_settle(&run->model, survived);
-    model_free(&run->model);
-    if (txn_begin(&run->op, run->reader, TXN_READ_COMMITTED, false, false) != 0
-        || txn_next_id(&run->op, run->reader, 1, &id) != 0) {
-        return complain(run, "taking a number");
-    }
-    txn_rollback(run->reader);
-    if (id <= run->model.highest_id) {
-        fprintf(stderr, "  the number %llu was handed out before\n", (unsigned long long)id);
-        return 1;
-    }
-    run->newest_id = id;
-    if (store_check(&run->op, run->store, print_finding, NULL, &findings) != 0) {
-        return complain(run, "check");
-    }
-    return findings > 0;
-}
-
 /* Opens, and on an error other than a cut power complains.  *cut: the power failed meanwhile. */
 static int try_open(struct run *run, bool *cut)
 {
-    int rc = run_open(run, false);
+    int rc = run_open(run);
 
-    *cut = fault_is_cut(run->vfs);
+    *cut = fault_is_cut(run_disk(run));
     if (rc == 0 || *cut) {
         return 0;
     }
@@ -137,14 +98,14 @@ static enum fault_loss random_loss(struct rng *rng)
 /* Restarts, with more power cuts on the way. */
 static int restart_under_cuts(struct run *run)
 {
-    for (uint64_t tries = 1 + rng_below(&run->rng, 3); tries > 0; tries--) {
+    for (uint64_t tries = 1 + rng_below(run_rng(run), 3); tries > 0; tries--) {
         bool cut;
-        fault_cut_at(run->vfs, 1 + rng_below(&run->rng, 50));
+        fault_cut_at(run_disk(run), 1 + rng_below(run_rng(run), 50));
         if (try_open(run, &cut) != 0) {
             return 1;
         }
         run_abandon(run);
-        fault_power_on(run->vfs, random_loss(&run->rng), rng_next(&run->rng));
+        fault_power_on(run_disk(run), random_loss(run_rng(run)), rng_next(run_rng(run)));
     }
     return 0;
 }
@@ -153,45 +114,45 @@ static int start_again(struct run *run)
 {
     bool cut;
 
-    return try_open(run, &cut) != 0 || judge(run) != 0;
+    return try_open(run, &cut) != 0 || run_judge(run) != 0;
 }
 
 /* The database is open; some work later the power fails. */
 static int go_on_and_cut(struct run *run)
 {
-    fault_cut_at(run->vfs, 1 + rng_below(&run->rng, 40));
-    if (run_steps(run, 150) != 0 && !fault_is_cut(run->vfs)) {
+    fault_cut_at(run_disk(run), 1 + rng_below(run_rng(run), 40));
+    if (run_steps(run, 150) != 0 && !fault_is_cut(run_disk(run))) {
         return complain(run, "going on");
     }
     run_abandon(run);
-    fault_power_on(run->vfs, random_loss(&run->rng), rng_next(&run->rng));
+    fault_power_on(run_disk(run), random_loss(run_rng(run)), rng_next(run_rng(run)));
     return 0;
 }
 
 /* A sync fails during restart or some time after; the process ends, as its user is told to, and is started again. */
 static int fail_a_sync(struct run *run)
 {
-    bool during_open = rng_below(&run->rng, 3) == 0;
-    uint64_t n = 1 + rng_below(&run->rng, during_open ? 6 : 20);
+    bool during_open = rng_below(run_rng(run), 3) == 0;
+    uint64_t n = 1 + rng_below(run_rng(run), during_open ? 6 : 20);
 
     if (during_open) {
-        fault_fail_at(run->vfs, FAULT_SYNC, n, EIO, false);
+        fault_fail_at(run_disk(run), FAULT_SYNC, n, EIO, false);
     }
-    int rc = run_open(run, false);
+    int rc = run_open(run);
     if (rc == 0) {
-        fault_fail_at(run->vfs, FAULT_SYNC, 0, 0, false);
-        if (judge(run) != 0) {
+        fault_fail_at(run_disk(run), FAULT_SYNC, 0, 0, false);
+        if (run_judge(run) != 0) {
             return 1;
         }
-        fault_fail_at(run->vfs, FAULT_SYNC, n, EIO, false);
+        fault_fail_at(run_disk(run), FAULT_SYNC, n, EIO, false);
         rc = run_steps(run, 150);
     }
-    const char *state = run->op.error.sqlstate;
+    const char *state = run_error(run)->sqlstate;
     if (rc != 0 && strcmp(state, "58030") != 0 && strcmp(state, "08007") != 0) {
         return complain(run, "a sync fails");
     }
     run_abandon(run);
-    fault_power_on(run->vfs, FAULT_KILL, 1);
+    fault_power_on(run_disk(run), FAULT_KILL, 1);
     return start_again(run);
 }
 
@@ -214,9 +175,9 @@ static int try_kind(struct run *run, enum kind kind)
     static const enum fault_loss losses[KIND_COUNT] = {
         [LOSE] = FAULT_LOSE_ALL, [KEEP] = FAULT_KEEP_ALL, [RANDOM] = FAULT_KEEP_RANDOM, [KILL] = FAULT_KILL, [SYNC] = FAULT_KILL,
     };
-    enum fault_loss loss = kind == AGAIN ? random_loss(&run->rng) : losses[kind];
+    enum fault_loss loss = kind == AGAIN ? random_loss(run_rng(run)) : losses[kind];
 
-    fault_power_on(run->vfs, loss, rng_next(&run->rng));
+    fault_power_on(run_disk(run), loss, rng_next(run_rng(run)));
     if (kind == KILL && (start_again(run) != 0 || go_on_and_cut(run) != 0)) {
         return 1;
     }
@@ -226,26 +187,17 @@ static int try_kind(struct run *run, enum kind kind)
     if (kind == AGAIN && restart_under_cuts(run) != 0) {
         return 1;
     }
-    return final_look(run, rng_below(&run->rng, 8) == 0);
+    return final_look(run, rng_below(run_rng(run), 8) == 0);
 }
 
 static void try_once(const struct moment *moment, struct vfs *disk, enum kind kind, uint64_t turn)
 {
-    struct run *run = calloc(1, sizeof(*run));
+    struct run *run = run_new(disk, all.seed * 1000003 + moment->call * 64 + turn * 8 + kind);
 
-    if (run == NULL) {
-        abort();
-    }
-    op_init(&run->op);
-    run->vfs = disk;
-    run->newest_id = moment->newest_id;
-    rng_seed(&run->rng, all.seed * 1000003 + moment->call * 64 + turn * 8 + kind);
-    model_copy(&run->model, &moment->model);
+    run_believe(run, moment->promise);
     int failures = try_kind(run, kind);
     run_abandon(run);
-    model_free(&run->model);
-    op_end(&run->op);
-    free(run);
+    run_free(run);
     os_vfs_destroy(disk);
     pthread_mutex_lock(&all.mutex);
     all.trials++;
@@ -275,7 +227,7 @@ static void try_all_kinds(struct moment *moment)
         }
     }
     os_vfs_destroy(moment->disk);
-    model_free(&moment->model);
+    promise_free(moment->promise);
     free(moment);
 }
 
@@ -318,8 +270,7 @@ static void hand_over(struct vfs *copy, void *arg)
     }
     moment->disk = copy;
     moment->call = all.calls;
-    moment->newest_id = run->newest_id;
-    model_copy(&moment->model, &run->model);
+    moment->promise = run_promise(run);
     pthread_mutex_lock(&all.mutex);
     while (all.waiting >= WORKERS) {
         pthread_cond_wait(&all.changed, &all.mutex);
@@ -339,83 +290,52 @@ static void hand_over(struct vfs *copy, void *arg)
 static void die(struct run *run, const char *what)
 {
     complain(run, what);
-    printf("power seed=%llu count=%llu failures=1\n", (unsigned long long)all.seed, (unsigned long long)all.trials);
+    printf("%s seed=%llu count=%llu failures=1\n", workload_name, (unsigned long long)all.seed, (unsigned long long)all.trials);
     _exit(1);
 }
 
 /* The process dies with transactions in progress, and starts again. */
 static void die_and_restart(struct run *run)
 {
-    bool explained;
-    size_t survived;
-
     run_abandon(run);
-    fault_power_on(run->vfs, FAULT_KILL, 1);
-    fault_watch(run->vfs, hand_over, run);
-    if (run_open(run, false) != 0 || run_compare(run, true, &explained, &survived) != 0 || !explained) {
+    fault_power_on(run_disk(run), FAULT_KILL, 1);
+    fault_watch(run_disk(run), hand_over, run);
+    if (run_open(run) != 0 || run_judge(run) != 0) {
         die(run, "restart");
     }
-    model_settle(&run->model, survived);
-    model_free(&run->model);
 }
 
 static void live(struct run *run, uint64_t steps)
 {
-    if (run_open(run, false) != 0 || run_steps(run, steps / 2) != 0) {
+    if (run_open(run) != 0 || run_steps(run, steps / 2) != 0) {
         die(run, "first life");
     }
     die_and_restart(run);
     if (run_steps(run, steps / 3) != 0 || run_close(run) != 0) {
         die(run, "second life");
     }
-    model_settle(&run->model, run->model.pending_count);
-    if (run_open(run, false) != 0 || run_steps(run, steps / 6) != 0 || run_close(run) != 0) {
+    run_settle(run);
+    if (run_open(run) != 0 || run_steps(run, steps / 6) != 0 || run_close(run) != 0) {
         die(run, "third life");
     }
 }
 
-static bool enough(const struct tally *t)
-{
-    return all.calls >= 2000 && t->checkpoints >= 2 && t->evictions > 0 && t->rollbacks > 0
-        && t->savepoint_rollbacks > 0 && t->merged_leaves > 0 && t->most_overflow > 0;
-}
-
-static void tell(const struct tally *t)
-{
-    const struct { const char *what; uint64_t number; } facts[] = {
-        { "calls", all.calls }, { "commits", t->commits }, { "rollbacks", t->rollbacks },
-        { "rollbacks to savepoints", t->savepoint_rollbacks }, { "checkpoints", t->checkpoints },
-        { "evictions", t->evictions }, { "leaves", t->most_leaves }, { "leaves merged", t->merged_leaves },
-        { "overflow pages", t->most_overflow },
-    };
-
-    for (size_t i = 0; i < sizeof(facts) / sizeof(facts[0]); i++) {
-        printf("%s%llu %s", i > 0 ? ", " : "", (unsigned long long)facts[i].number, facts[i].what);
-    }
-    printf("\n");
-}
-
 int main(void)
 {
-    struct run *run = calloc(1, sizeof(*run));
     pthread_t threads[WORKERS];
 
-    if (run == NULL) {
-        return 1;
-    }
     all.seed = number_of_run("SEED", 1);
     all.count = number_of_run("COUNT", 1);
     all.only_call = number_of_run("CALL", 0);
-    printf("power seed=%llu\n", (unsigned long long)all.seed);
+    printf("%s seed=%llu\n", workload_name, (unsigned long long)all.seed);
     fflush(stdout);
-    op_init(&run->op);
-    rng_seed(&run->rng, all.seed);
-    run->vfs = fault_vfs_new(all.seed);
-    fault_watch(run->vfs, hand_over, run);
+    struct vfs *disk = fault_vfs_new(all.seed);
+    struct run *run = run_new(disk, all.seed);
+    fault_watch(disk, hand_over, run);
     for (int i = 0; i < WORKERS; i++) {
         pthread_create(&threads[i], NULL, worker, NULL);
     }
-    live(run, number_of_run("STEPS", 6600));
+    live(run, number_of_run("STEPS", workload_steps));
     pthread_mutex_lock(&all.mutex);
     all.over = true;
     pthread_cond_broadcast(&all.changed);
@@ -423,15 +343,15 @@ int main(void)
     for (int i = 0; i < WORKERS; i++) {
         pthread_join(threads[i], NULL);
     }
-    tell(&run->tally);
-    if (all.only_call == 0 && getenv("STEPS") == NULL && !enough(&run->tally)) {
+    printf("%llu calls, ", (unsigned long long)all.calls);
+    run_tell(run);
+    if (all.only_call == 0 && getenv("STEPS") == NULL && (all.calls < CALLS_MIN || !run_was_worth_it(run))) {
         fprintf(stderr, "the workload did not use what it is meant to use\n");
         all.failures++;
     }
-    printf("power seed=%llu count=%llu failures=%llu\n", (unsigned long long)all.seed, (unsigned long long)all.trials,
+    printf("%s seed=%llu count=%llu failures=%llu\n", workload_name, (unsigned long long)all.seed, (unsigned long long)all.trials,
            (unsigned long long)all.failures);
-    os_vfs_destroy(run->vfs);
-    op_end(&run->op);
-    free(run);
+    run_free(run);
+    os_vfs_destroy(disk);
     return all.failures == 0 ? 0 : 1;
 }

@@ -1,19 +1,17 @@
 /*
- * power.h -- what the parts of the power test share: a run of the workload, and the model that knows what it committed.
+ * power.h -- a run of the workload of trees (cuts.h), and the model that knows what it committed.
  *
  *      model.c         what must be in the database, as far as anybody was told
  *      workload.c      transactions, rolled back, half rolled back and committed, that use every part of the storage
- *      power.c         cuts the power before every call of a run, and judges what is left
  */
 #ifndef ISOLDE_TESTS_CRASH_POWER_H
 #define ISOLDE_TESTS_CRASH_POWER_H
 
-#include "src/base/rng.h"
-#include "src/os/fault.h"
+#include "tests/crash/cuts.h"
 #include "txn/txn.h"
 
 enum {
-    TREES = 2, ROWS = 700, SESSIONS = 3, CHANGES_MAX = 64, PENDING_MAX = 64, KEY_BYTES_MAX = 160,
+    TREES = 2, ROWS = 700, SESSIONS = 8, CHANGES_MAX = 64, PENDING_MAX = 64, KEY_BYTES_MAX = 160,
     VALUE_BYTES_MAX = 40000,
 };
 
@@ -93,17 +91,5 @@ struct run {
     struct model model;
     struct tally tally;
 };
-
-/* Opens the database, restarting if need be; creates what is missing.  background: losers roll back while it is
- * in use. */
-int run_open(struct run *run, bool background);
-/* As if the process were killed; after any error too. */
-void run_abandon(struct run *run);
-int run_close(struct run *run);
-/* So many random steps. */
-int run_steps(struct run *run, uint64_t steps);
-/* Looks for the number of pending commits that explains what the database holds; *explained is false when there is
- * none, and the first differences are told when `loud`. */
-int run_compare(struct run *run, bool loud, bool *explained, size_t *survived);
 
 #endif

@@ -1,18 +1,93 @@
 /*
  * workload.c -- a few interleaved transactions that together use every part of the storage.
  *
- * One thread drives three sessions, so that a seed says all.  Their changes never meet (a row that a session has
+ * One thread drives eight sessions, so that a seed says all.  Their changes never meet (a row that a session has
  * changed is left alone by the others), so nobody waits.  Sizes are such that a few dozen pages of cache hold a
  * fraction of the rows: pages of transactions in progress are written out, and read again to be undone.  The trees
  * grow for a while and shrink for a while: splits, then ghosts, purge and merges.  One value in twelve lies in an
  * overflow chain.
  */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "src/base/hash.h"
 #include "src/buf/buf_open.h"
 #include "tests/crash/power.h"
+
+const char workload_name[] = "power";
+const uint64_t workload_steps = 6600;
+
+struct promise {
+    uint64_t newest_id;
+    struct model model;
+};
+
+static void *must(void *block)
+{
+    if (block == NULL) {
+        abort();
+    }
+    return block;
+}
+
+struct run *run_new(struct vfs *disk, uint64_t seed)
+{
+    struct run *run = must(calloc(1, sizeof(*run)));
+
+    op_init(&run->op);
+    run->vfs = disk;
+    rng_seed(&run->rng, seed);
+    return run;
+}
+
+void run_free(struct run *run)
+{
+    model_free(&run->model);
+    op_end(&run->op);
+    free(run);
+}
+
+struct vfs *run_disk(const struct run *run)
+{
+    return run->vfs;
+}
+
+struct rng *run_rng(struct run *run)
+{
+    return &run->rng;
+}
+
+const struct op_error *run_error(const struct run *run)
+{
+    return &run->op.error;
+}
+
+struct promise *run_promise(const struct run *run)
+{
+    struct promise *promise = must(calloc(1, sizeof(*promise)));
+
+    promise->newest_id = run->newest_id;
+    model_copy(&promise->model, &run->model);
+    return promise;
+}
+
+void promise_free(struct promise *promise)
+{
+    model_free(&promise->model);
+    free(promise);
+}
+
+void run_believe(struct run *run, const struct promise *promise)
+{
+    run->newest_id = promise->newest_id;
+    model_copy(&run->model, &promise->model);
+}
+
+void run_settle(struct run *run)
+{
+    model_settle(&run->model, run->model.pending_count);
+}
 
 /* ---- open and close ------------------------------------------------------------------------------- */
 
@@ -50,10 +125,10 @@ static int create_trees(struct run *run)
     return 0;
 }
 
-int run_open(struct run *run, bool background)
+int run_open(struct run *run)
 {
     struct op *op = &run->op;
-    struct txn_options options = { .no_background = !background };
+    struct txn_options options = { .no_background = true };
 
     run->store = NULL;
     run->manager = NULL;
@@ -479,7 +554,9 @@ static void tell_difference(const struct model *model, const struct finding *fin
             row->live ? "there" : "absent", row->len);
 }
 
-int run_compare(struct run *run, bool loud, bool *explained, size_t *survived)
+/* Looks for the number of pending commits that explains what the database holds; *explained is false when there is
+ * none, and the first differences are told when `loud`. */
+static int compare(struct run *run, bool loud, bool *explained, size_t *survived)
 {
     struct finding finding;
     struct model model;
@@ -506,4 +583,90 @@ int run_compare(struct run *run, bool loud, bool *explained, size_t *survived)
     }
     model_free(&model);
     return 0;
+}
+
+static void print_finding(void *arg, const char *line)
+{
+    (void)arg;
+    fprintf(stderr, "  check: %s\n", line);
+}
+
+static int complain(struct run *run, const char *what)
+{
+    const struct op_error *error = &run->op.error;
+
+    fprintf(stderr, "  %s: %s %s (%s)\n", what, error->sqlstate, error->message ? error->message : "",
+            error->detail ? error->detail : "");
+    return 1;
+}
+
+/* Numbers are handed out once, whatever happens between. */
+static int take_number(struct run *run)
+{
+    uint64_t id;
+
+    if (txn_begin(&run->op, run->reader, TXN_READ_COMMITTED, false, false) != 0
+        || txn_next_id(&run->op, run->reader, 1, &id) != 0) {
+        return complain(run, "taking a number");
+    }
+    txn_rollback(run->reader);
+    if (id <= run->model.highest_id) {
+        fprintf(stderr, "  the number %llu was handed out before\n", (unsigned long long)id);
+        return 1;
+    }
+    run->newest_id = id;
+    return 0;
+}
+
+int run_judge(struct run *run)
+{
+    bool explained;
+    size_t survived;
+    uint64_t findings = 0;
+
+    if (compare(run, false, &explained, &survived) != 0) {
+        return complain(run, "reading everything");
+    }
+    if (!explained) {
+        fprintf(stderr, "  the database holds something else than what was committed:\n");
+        if (compare(run, true, &explained, &survived) != 0) {
+            return complain(run, "reading everything again");
+        }
+        return 1;
+    }
+    model_settle(&run->model, survived);
+    model_free(&run->model);
+    if (take_number(run) != 0) {
+        return 1;
+    }
+    if (store_check(&run->op, run->store, print_finding, NULL, &findings) != 0) {
+        return complain(run, "check");
+    }
+    return findings > 0;
+}
+
+/* ---- what it went through ------------------------------------------------------------------------- */
+
+bool run_was_worth_it(const struct run *run)
+{
+    const struct tally *t = &run->tally;
+
+    return t->checkpoints >= 2 && t->evictions > 0 && t->rollbacks > 0 && t->savepoint_rollbacks > 0 && t->merged_leaves > 0
+        && t->most_overflow > 0;
+}
+
+void run_tell(const struct run *run)
+{
+    const struct tally *t = &run->tally;
+    const struct { const char *what; uint64_t number; } facts[] = {
+        { "commits", t->commits }, { "rollbacks", t->rollbacks },
+        { "rollbacks to savepoints", t->savepoint_rollbacks }, { "checkpoints", t->checkpoints },
+        { "evictions", t->evictions }, { "leaves", t->most_leaves }, { "leaves merged", t->merged_leaves },
+        { "overflow pages", t->most_overflow },
+    };
+
+    for (size_t i = 0; i < sizeof(facts) / sizeof(facts[0]); i++) {
+        printf("%s%llu %s", i > 0 ? ", " : "", (unsigned long long)facts[i].number, facts[i].what);
+    }
+    printf("\n");
 }
