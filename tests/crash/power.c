@@ -38,7 +38,7 @@
 #include "src/os/os.h"
 #include "tests/crash/cuts.h"
 
-enum { WORKERS = 2, FAILURES_MAX = 10, CALLS_MIN = 900 };
+enum { WORKERS = 2, FAILURES_MAX = 10, CALLS_MIN = 700 };
 
 enum kind { LOSE, KEEP, RANDOM, KILL, AGAIN, SYNC, KIND_COUNT };
 static const char *const kind_names[KIND_COUNT] = { "lose", "keep", "random", "kill", "again", "sync" };

@@ -19,7 +19,7 @@
 #include "tests/crash/tables.h"
 
 const char workload_name[] = "power_sql";
-const uint64_t workload_steps = 400;
+const uint64_t workload_steps = 500;
 
 struct owner {
     isolde_conn *conn;
