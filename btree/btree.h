@@ -170,6 +170,14 @@ bool btree_decode_row_log(const struct wal_record *record, struct btree_row_log 
 /* Bytes of log that undoing it takes at most, if no page has to be split. */
 uint64_t btree_undo_bytes(const struct btree_row_log *row);
 
+/* ---- ghosts that nobody has told of --------------------------------------------------------------- */
+
+/* Were leaves with ghosts met by redo or by the scrub? */
+bool btree_has_ghost_pages(struct store *store);
+/* Takes one of them off the list and calls see for each ghost on it, without latches; *any is false when the list is empty. */
+int btree_take_ghost_page(struct op *op, struct store *store,
+                          int (*see)(void *arg, struct op *op, TreeId tree, struct bytes key), void *arg, bool *any) MUST_CHECK;
+
 /* ---- statistics and checking ---------------------------------------------------------------------- */
 
 struct btree_stats {

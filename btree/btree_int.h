@@ -145,6 +145,10 @@ struct store {
     _Atomic bool walking_graves;        /* one thread at a time walks the graveyard */
     _Atomic TreeId next_tree;
     _Atomic bool has_graves;
+    struct ghost_pages {
+        PageNo *pages;
+        size_t count, capacity;
+    } ghost_pages;                      /* ghosts.c; guarded by space.mutex */
     struct scrub *scrub;                /* NULL: none is running */
     struct watch *_Atomic watch;        /* of a check under way, or NULL; its contents under space.mutex */
 };
@@ -315,6 +319,11 @@ bool watch_chain_moved(struct store *store, PageNo tail);
 int watch_chains(struct op *op, struct store *store, PageNo **tails, size_t *count) MUST_CHECK;
 bool watch_is_dropping(struct store *store, TreeId tree);
 bool watch_is_lost(struct store *store);
+
+/* ---- ghosts --------------------------------------------------------------------------------------- */
+
+/* Notes the latched page if it is a leaf with ghosts. */
+void ghosts_note(struct store *store, const struct page_ref *ref);
 
 /* ---- rows ----------------------------------------------------------------------------------------- */
 

@@ -307,6 +307,7 @@ int action_redo(struct op *op, struct store *store, struct log_reader *reader, L
     for (int i = 0; i < redo.count; i++) {
         if (result == OP_OK && (redo.pages[i].apply || !PLANTED("buf-restart-trusts-cache")))
             buf_mark_dirty(store->buf, &redo.pages[i].ref, lsn);
+        ghosts_note(store, &redo.pages[i].ref);
         buf_unfix(&redo.pages[i].ref, store->buf);
     }
     return result;

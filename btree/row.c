@@ -187,6 +187,7 @@ static int redo_leaf(struct op *op, struct store *store, const struct wal_record
             result = btree__damaged(op, store, page, rule);
         else
             buf_mark_dirty(store->buf, &ref, record->lsn);
+        ghosts_note(store, &ref);
     }
     buf_unfix(&ref, store->buf);
     return result;

@@ -7,6 +7,8 @@
  *
  *      wait a while -> page, page, page ... (scrub_rate bytes per second) -> wait -> from the beginning
  *
+ * On the way it notes leaves with ghosts, in memory and not (ghosts.c).
+ *
  * U1  A page is read under its latch, past the buffer pool: nothing is evicted for it, and it cannot be half written.
  * U2  A damaged page is told once per pass.
  */
@@ -43,6 +45,20 @@ static const char *judge(const struct store *store, uint8_t *page)
     return NULL;
 }
 
+/* Of a page that was read, or is in memory. */
+static void note_ghosts(struct scrub *scrub, PageNo page_no, bool cold)
+{
+    struct store *store = scrub->store;
+    struct page_ref ref = {.page_no = page_no, .data = scrub->page};
+    if (!cold)
+        buf_try_fix(store->buf, page_no, LATCH_SHARED, &ref, &(bool){false});
+    if (ref.data == NULL)
+        return;
+    ghosts_note(store, &ref);
+    if (!cold)
+        buf_unfix(&ref, store->buf);
+}
+
 /* *cold: the page was read. */
 static void scrub_page(struct scrub *scrub, PageNo page_no, bool *cold)
 {
@@ -60,7 +76,9 @@ static void scrub_page(struct scrub *scrub, PageNo page_no, bool *cold)
         rule = judge(store, scrub->page);
     /* A page whose checksum is wrong may say anything of its tree. */
     TreeId tree = sound ? ((const struct page_head *)(const void *)scrub->page)->tree_id : 0;
-    if (rule != NULL)
+    if (rule == NULL)
+        note_ghosts(scrub, page_no, *cold);
+    else
         scrub->options.damaged(scrub->options.arg, page_no, tree, rule);
     op_end(&op);
 }

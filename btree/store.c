@@ -323,6 +323,7 @@ static void free_store(struct store *store)
     os_mutex_destroy(&store->hooks_mutex);
     arena_free(&store->restart_arena);
     mem_free(store->ahead);
+    mem_free(store->ghost_pages.pages);
     mem_free(store->path);
     mem_free(store);
 }

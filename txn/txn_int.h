@@ -56,6 +56,7 @@ struct tree_info {
     struct run *open_run;               /* its last key is the last of the tree, and it may grow */
     TxnId tail_writer;                  /* who appended last, */
     uint32_t tail_count;                /* and how many rows in a row */
+    atomic_bool ghosts_forgotten;       /* did not fit into the queue of purge */
     atomic_uint stretch_count;          /* stretches of ghosts; stretch.c; changed under stretch_latch */
     _Atomic uint32_t stretch_latch;     /* of rank RANK_SSI; guards the next */
     struct stretches *stretches;        /* NULL: never had any */
