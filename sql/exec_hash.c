@@ -9,12 +9,17 @@
  * itself, its right part in memory; a pair that is still too large is distributed again by four further bits (Grace hash join
  * [GRACE83]).  Beyond four rounds the keys are mostly equal, distributing does not help, and the pair is joined in memory as it is.
  *
+ * At SERIALIZABLE one side that is the scan of a table is told the keys that the other side supplies, so that only writes of rows with these keys
+ * conflict with it (footprint.c).  They have to be known before the scan: those of the right side are when the table is built; those
+ * of the left side are found by a run ahead, which ends when there are too many of them.
+ *
  *      hash    | 4 bits: round 0 | 4 bits: round 1 | ...          ... | bucket |
  */
 #include <limits.h>
 #include <string.h>
 
 #include "sql/exec_int.h"
+#include "sql/footprint.h"
 #include "src/base/hash.h"
 #include "src/base/mem.h"
 
@@ -33,6 +38,8 @@ struct hash_join {
     struct program **left_keys, **right_keys;
     struct key_column *columns;
     bool single_int;
+    struct operator *restricted;    /* the side that is told of the other's keys; NULL: none */
+    struct footprint_keys *supplied;    /* those found so far; NULL: nobody wants them */
     bool right_depends;             /* the table is another one for other outer values */
     struct key_builder key;
     struct tuple_table table;
@@ -84,6 +91,8 @@ static void drop_table(struct hash_join *h)
     exec__table_free(&h->table);
     arena_free(&h->kept);
     arena_free(&h->loan);
+    footprint_keys_free(h->supplied);
+    h->supplied = NULL;
     h->built = false;
 }
 
@@ -111,6 +120,52 @@ static int row_key(struct op *op, struct hash_join *h, int row, uint64_t *hash, 
     if (exec__encode_key(op, h->columns, h->base.node->join.key_count, row, &h->key, null) || key_finish(op, &h->key, key))
         return OP_FAILED;
     *hash = hash_bytes(key->data, key->len, 0);
+    return OP_OK;
+}
+
+/* ---- keys that one side supplies to the other, for SERIALIZABLE ------------------------------------ */
+
+static bool wants_keys(const struct hash_join *h, const struct operator *side)
+{
+    return side && h->restricted == side && txn_records_reads(h->base.execution->txn);
+}
+
+/* Those of a batch of which the key columns have been computed. */
+static int supply_batch(struct op *op, struct hash_join *h, const struct batch *in)
+{
+    for (int i = 0; h->supplied && i < in->selected; i++) {
+        struct bytes key;
+        bool null;
+        if (footprint_keys_full(h->supplied))
+            return OP_OK;
+        if (exec__encode_key(op, h->columns, h->base.node->join.key_count, batch_row(in, i), &h->key, &null)
+            || key_finish(op, &h->key, &key) || (!null && footprint_keys_add(op, h->supplied, key)))
+            return OP_FAILED;
+    }
+    return OP_OK;
+}
+
+/* The left side is run ahead of the right one, until its keys are known or too many. */
+static int supply_from_left(struct op *op, struct hash_join *h)
+{
+    struct batch *in;
+
+    if (!wants_keys(h, h->base.right))
+        return OP_OK;
+    if (!(h->supplied = footprint_keys_make(op)) || exec__start(op, h->base.left))
+        return OP_FAILED;
+    for (;;) {
+        if (exec__next(op, h->base.left, INT_MAX, &in))
+            return OP_FAILED;
+        if (!in || footprint_keys_full(h->supplied))
+            break;
+        arena_reset(&h->base.results);
+        if (run_keys(op, h, h->left_keys, in) || supply_batch(op, h, in))
+            return OP_FAILED;
+    }
+    exec__stop(h->base.left);
+    exec__scan_supply(h->base.right, h->supplied);
+    h->supplied = NULL;
     return OP_OK;
 }
 
@@ -168,7 +223,7 @@ static int build_batch(struct op *op, struct hash_join *h, const struct batch *i
     const struct plan_node *node = h->base.node;
 
     arena_reset(&h->base.results);
-    if (run_keys(op, h, h->right_keys, in))
+    if (run_keys(op, h, h->right_keys, in) || supply_batch(op, h, in))
         return OP_FAILED;
     view_columns(h->right_view, in, node->join.right_slots, node->join.right_count);
     for (int i = 0; i < in->selected; i++) {
@@ -240,7 +295,9 @@ static int build(struct op *op, struct hash_join *h)
 
     if (!h->table.buckets && exec__table_init(op, &h->table, (size_t)h->base.node->right->rows))
         return OP_FAILED;
-    if (exec__start(op, h->base.right))
+    if (supply_from_left(op, h) || exec__start(op, h->base.right))
+        return OP_FAILED;
+    if (wants_keys(h, h->base.left) && !(h->supplied = footprint_keys_make(op)))
         return OP_FAILED;
     for (;;) {
         if (exec__next(op, h->base.right, INT_MAX, &in))
@@ -251,6 +308,9 @@ static int build(struct op *op, struct hash_join *h)
             return OP_FAILED;
     }
     exec__stop(h->base.right);
+    if (h->supplied)
+        exec__scan_supply(h->base.left, h->supplied);
+    h->supplied = NULL;
     if (h->spilled && spill_left(op, h, parts))
         return OP_FAILED;
     h->built = true;
@@ -527,6 +587,31 @@ static int make_buffers(struct op *op, struct hash_join *h)
     return OP_OK;
 }
 
+/* Which side, if any, is told of the other's keys: the statement and the catalog decide, not the plan.  Of the left side of a join that keeps
+ * all its rows none can be left out. */
+static int choose_restricted(struct op *op, struct hash_join *h)
+{
+    const struct plan_node *node = h->base.node, *left = node->left, *right = node->right;
+    bool both = node->join.join == PLAN_JOIN_INNER || node->join.join == PLAN_JOIN_SEMI;
+    bool from_left = right->kind == PLAN_SCAN, from_right = both && left->kind == PLAN_SCAN;
+    int count = node->join.key_count;
+    Oid *types = op_alloc(op, (size_t)count * sizeof *types);
+
+    if (!types)
+        return OP_FAILED;
+    for (int i = 0; i < count; i++)
+        types[i] = h->columns[i].type;
+    if (h->base.execution->plan->query->is_volatile)
+        return OP_OK;       /* a second run might find other rows */
+    if (from_left && from_right && !plan__supplies(left->scan.footprint, right->scan.footprint))
+        from_left = false;
+    if (from_left && exec__scan_restrict(op, h->base.right, count, node->join.right_keys, types))
+        h->restricted = h->base.right;
+    else if (from_right && exec__scan_restrict(op, h->base.left, count, node->join.left_keys, types))
+        h->restricted = h->base.left;
+    return op_failed(op) ? OP_FAILED : OP_OK;
+}
+
 int exec__make_hash_join(struct op *op, struct execution *execution, const struct plan_node *node, struct operator **result)
 {
     struct hash_join *h;
@@ -540,5 +625,5 @@ int exec__make_hash_join(struct op *op, struct execution *execution, const struc
         || exec__compile_list(op, execution, node->join.left_keys, node->join.key_count, &h->left_keys)
         || exec__compile_list(op, execution, node->join.right_keys, node->join.key_count, &h->right_keys))
         return OP_FAILED;
-    return make_buffers(op, h);
+    return make_buffers(op, h) || choose_restricted(op, h) ? OP_FAILED : OP_OK;
 }

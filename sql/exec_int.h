@@ -185,6 +185,13 @@ exec_maker exec__make_result, exec__make_gate, exec__make_values, exec__make_ser
            exec__make_project_set, exec__make_sort, exec__make_limit, exec__make_lock_rows, exec__make_append,
            exec__make_set, exec__make_virtual;
 
+/* exec_scan.c: of the table that this operator scans only rows matter that have one of the values for these columns of its output which the
+ * other side of the join supplies.  To be said when it is made; false: nothing can be done with that. */
+struct footprint_keys;
+bool exec__scan_restrict(struct op *op, struct operator *scan, int count, struct expr *const *keys, const Oid *types);
+/* Before it is started, and taken over: the values.  Without them all rows matter. */
+void exec__scan_supply(struct operator *scan, struct footprint_keys *keys);
+
 /* exec_join.c: what nested loop and hash join share */
 struct join_output {
     const struct plan_node *node;

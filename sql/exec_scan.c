@@ -39,6 +39,8 @@ struct scan_operator {
     int key_count;
     struct footprint *footprint;    /* made by the first run that needs it */
     bool watching;
+    struct footprint_restriction restriction;
+    struct footprint_keys *supplied;    /* for the next start */
     struct txn_watch watch;         /* of the tree that is scanned */
     struct txn_watch row_watch;     /* of rows to which an index has led */
     struct newer_key { struct newer_key *next; struct bytes key; } *newer;      /* rows of entries that are too new, in the op's arena */
@@ -127,17 +129,49 @@ static int look_at_newer(struct op *op, struct scan_operator *s)
     return OP_OK;
 }
 
+bool exec__scan_restrict(struct op *op, struct operator *scan, int count, struct expr *const *keys, const Oid *types)
+{
+    struct scan_operator *s = (struct scan_operator *)scan;
+    const struct plan_node *node = scan->node;
+    struct arena *arena = &scan->execution->arena;
+    int *columns = op_arena_alloc(op, arena, (size_t)count * sizeof *columns);
+    Oid *kept = op_arena_alloc(op, arena, (size_t)count * sizeof *kept);
+
+    if (!columns || !kept)
+        return false;
+    for (int i = 0; i < count; i++) {
+        const struct expr *key = plan__bare(keys[i]);
+        if (key->kind != EXPR_SLOT || key->slot >= node->scan.wanted_count
+            || !plan__same_key_class(node->scan.table->columns[node->scan.wanted[key->slot]].type.oid, types[i]))
+            return false;
+        columns[i] = node->scan.wanted[key->slot];
+        kept[i] = types[i];
+    }
+    s->restriction = (struct footprint_restriction){ count, columns, kept };
+    return true;
+}
+
+void exec__scan_supply(struct operator *scan, struct footprint_keys *keys)
+{
+    struct scan_operator *s = (struct scan_operator *)scan;
+
+    footprint_keys_free(s->supplied);
+    s->supplied = keys;
+}
+
 static int watch(struct op *op, struct scan_operator *s)
 {
     const struct plan_node *node = s->base.node;
+    struct footprint_keys *supplied = s->supplied;
 
     s->newer = NULL;
     s->watching = node->scan.footprint && txn_records_reads(s->base.execution->txn);
     if (!s->watching)
         return OP_OK;
-    if (!s->footprint && footprint_make(op, node, &s->footprint))
+    if (!s->footprint && footprint_make(op, node, &s->restriction, &s->footprint))
         return OP_FAILED;
-    if (footprint_predicate(op, s->footprint, &s->base.execution->env, &s->watch.predicate))
+    s->supplied = NULL;
+    if (footprint_predicate(op, s->footprint, &s->base.execution->env, supplied, &s->watch.predicate))
         return OP_FAILED;
     s->watch.newer = s->rows ? newer_entry : newer_row;
     s->row_watch = (struct txn_watch){ .recorded = true, .newer = newer_row, .arg = s };
@@ -292,6 +326,7 @@ static void scan_free(struct operator *o)
     struct scan_operator *s = (struct scan_operator *)o;
 
     scan_stop(o);
+    footprint_keys_free(s->supplied);
     footprint_release(s->footprint);
     exec__ranges_free(&s->ranges);
 }

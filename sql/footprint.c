@@ -11,6 +11,9 @@
  *                     yes      no       goes                         conflict
  *                     yes      yes      conflict if a column that was read has changed
  *
+ * A join narrows it further: of the one side only those rows count whose join columns have values that the other side supplied.  They are
+ * a set that goes with the predicate, up to a thousand of them.
+ *
  * The writer's thread tests rows as it has them, decoded; the reader's thread tests versions that it does not see, as records.
  *
  * The compiled condition, a program, can be run by one thread at a time: a mutex sees to that.  It owns all that it uses, so that it may be
@@ -25,6 +28,7 @@
 #include <string.h>
 
 #include "sql/exec_int.h"
+#include "src/base/hash.h"
 #include "src/base/mem.h"
 #include "src/base/planted.h"
 
@@ -43,6 +47,8 @@ struct footprint {
     struct program *program;        /* of the condition, made by the first test, as most are never tested; mutex */
     int param_count, cell_count;    /* the highest of each that it uses */
     Oid *value_types;               /* of parameters, then cells; 0: not used */
+    int key_count;                  /* a join's restriction */
+    struct key_column *key_columns; /* of `rows` */
     struct reading *last;           /* the newest predicate: the execution's thread; a reference */
     struct op op;                   /* of tests; mutex */
     struct batch rows;              /* the row before and after; mutex */
@@ -52,8 +58,75 @@ struct footprint {
 struct reading {
     struct txn_predicate predicate;     /* first */
     struct footprint *footprint;
+    struct footprint_keys *keys;    /* own; NULL: no restriction */
     struct datum values[];          /* parameters, then cells, with all that they point to behind them */
 };
+
+/* ---- what a join supplies --------------------------------------------------------------------------- */
+
+struct footprint_keys {
+    struct arena arena;
+    int count;
+    bool full;
+    struct supplied { struct supplied *next; struct bytes key; } *buckets[256];
+};
+
+struct footprint_keys *footprint_keys_make(struct op *op)
+{
+    struct footprint_keys *keys = mem_calloc(1, sizeof *keys);
+
+    if (!keys)
+        op_out_of_memory(op);
+    else
+        arena_init(&keys->arena);
+    return keys;
+}
+
+static struct supplied **bucket_of(struct footprint_keys *keys, struct bytes key)
+{
+    return &keys->buckets[hash_bytes(key.data, key.len, 0) % COUNT_OF(keys->buckets)];
+}
+
+static bool is_supplied(struct footprint_keys *keys, struct bytes key)
+{
+    const struct supplied *supplied = *bucket_of(keys, key);
+
+    while (supplied && (supplied->key.len != key.len || memcmp(supplied->key.data, key.data, key.len) != 0))
+        supplied = supplied->next;
+    return supplied;
+}
+
+int footprint_keys_add(struct op *op, struct footprint_keys *keys, struct bytes key)
+{
+    if (keys->full || is_supplied(keys, key))
+        return OP_OK;
+    if (keys->count == FOOTPRINT_KEYS_MAX) {
+        keys->full = true;
+        return OP_OK;
+    }
+    struct supplied *supplied = op_arena_alloc(op, &keys->arena, sizeof *supplied + key.len);
+    if (!supplied)
+        return OP_FAILED;
+    supplied->key = (struct bytes){ (uint8_t *)(supplied + 1), key.len };
+    memcpy(supplied + 1, key.data, key.len);
+    supplied->next = *bucket_of(keys, key);
+    *bucket_of(keys, key) = supplied;
+    keys->count++;
+    return OP_OK;
+}
+
+bool footprint_keys_full(const struct footprint_keys *keys)
+{
+    return keys->full;
+}
+
+void footprint_keys_free(struct footprint_keys *keys)
+{
+    if (!keys)
+        return;
+    arena_free(&keys->arena);
+    mem_free(keys);
+}
 
 /* ---- testing -------------------------------------------------------------------------------------- */
 
@@ -112,9 +185,28 @@ static int satisfy(struct footprint *footprint, const struct reading *reading, b
     return OP_OK;
 }
 
+/* A null joins with nothing. */
+static int joins(struct footprint *footprint, const struct reading *reading, int row, bool *present)
+{
+    uint8_t fixed[256];
+    struct key_builder builder;
+    struct bytes key;
+    bool null;
+
+    if (!*present || !reading->keys || reading->keys->full)
+        return OP_OK;
+    key_init(&builder, fixed, sizeof fixed);
+    int result = exec__encode_key(&footprint->op, footprint->key_columns, footprint->key_count, row, &builder, &null)
+        || key_finish(&footprint->op, &builder, &key) ? OP_FAILED : OP_OK;
+    if (result == OP_OK)
+        *present = !null && is_supplied(reading->keys, key);
+    key_free(&builder);
+    return result;
+}
+
 static bool test(struct footprint *footprint, const struct reading *reading, bool was, bool is)
 {
-    if (satisfy(footprint, reading, &was, &is))
+    if (satisfy(footprint, reading, &was, &is) || joins(footprint, reading, BEFORE, &was) || joins(footprint, reading, AFTER, &is))
         return true;
     if (PLANTED("ssi-one-image"))
         was = is;
@@ -196,6 +288,7 @@ static void free_reading(struct txn_predicate *predicate)
     struct reading *reading = (struct reading *)predicate;
     struct footprint *footprint = reading->footprint;
 
+    footprint_keys_free(reading->keys);
     mem_free(reading);
     drop(footprint);
 }
@@ -217,7 +310,7 @@ static bool is_pointed(const struct footprint *footprint, int i, const struct da
 
 static bool still_the_same(const struct footprint *footprint, const struct eval_env *env)
 {
-    if (!footprint->last)
+    if (!footprint->last || footprint->last->keys)
         return false;
     for (int i = 0; i < value_count(footprint); i++)
         if (footprint->value_types[i]
@@ -251,13 +344,17 @@ static struct reading *copy_values(const struct footprint *footprint, const stru
     return reading;
 }
 
-int footprint_predicate(struct op *op, struct footprint *footprint, const struct eval_env *env, struct txn_predicate **predicate)
+int footprint_predicate(struct op *op, struct footprint *footprint, const struct eval_env *env, struct footprint_keys *keys,
+                        struct txn_predicate **predicate)
 {
     *predicate = NULL;
-    if (!still_the_same(footprint, env)) {
+    if (keys || !still_the_same(footprint, env)) {
         struct reading *reading = copy_values(footprint, env);
-        if (!reading)
+        if (!reading) {
+            footprint_keys_free(keys);
             return op_out_of_memory(op);
+        }
+        reading->keys = keys;
         reading->predicate = (struct txn_predicate){ .references = 1, .matters = matters, .free = free_reading };
         reading->footprint = footprint;
         atomic_fetch_add_explicit(&footprint->references, 1, memory_order_relaxed);
@@ -358,7 +455,22 @@ static int make_rows(struct op *op, struct footprint *footprint)
     return OP_OK;
 }
 
-static int make(struct op *op, struct footprint *footprint, const struct plan_node *scan)
+static int make_keys(struct op *op, struct footprint *footprint, const struct collector *c,
+                     const struct footprint_restriction *restriction)
+{
+    footprint->key_count = restriction->count;
+    footprint->key_columns = op_arena_alloc(op, &footprint->arena, ((size_t)restriction->count + 1) * sizeof *footprint->key_columns);
+    if (!footprint->key_columns)
+        return OP_FAILED;
+    for (int i = 0; i < restriction->count; i++)
+        footprint->key_columns[i] = (struct key_column){
+            .type = restriction->types[i], .vector = &footprint->rows.vectors[c->slots[restriction->columns[i]]]
+        };
+    return OP_OK;
+}
+
+static int make(struct op *op, struct footprint *footprint, const struct plan_node *scan,
+                const struct footprint_restriction *restriction)
 {
     const struct table_def *table = scan->scan.table;
     const struct footprint_plan *plan = scan->scan.footprint;
@@ -377,7 +489,9 @@ static int make(struct op *op, struct footprint *footprint, const struct plan_no
     for (int i = 0; i < table->column_count; i++)
         if (plan->read[i / 64] >> i % 64 & 1)
             footprint->read[slot_of(&c, i)] = true;
-    if (make_condition(op, footprint, &c, plan) || make_rows(op, footprint))
+    for (int i = 0; i < restriction->count; i++)
+        slot_of(&c, restriction->columns[i]);
+    if (make_condition(op, footprint, &c, plan) || make_rows(op, footprint) || make_keys(op, footprint, &c, restriction))
         return OP_FAILED;
     for (int i = 0; i < table->column_count; i++)
         if (c.slots[i] >= 0)
@@ -385,7 +499,8 @@ static int make(struct op *op, struct footprint *footprint, const struct plan_no
     return row_reader_make(op, arena, table, NULL, wanted, footprint->count, &footprint->reader);
 }
 
-int footprint_make(struct op *op, const struct plan_node *scan, struct footprint **result)
+int footprint_make(struct op *op, const struct plan_node *scan, const struct footprint_restriction *restriction,
+                   struct footprint **result)
 {
     struct footprint *footprint = mem_calloc(1, sizeof *footprint);
 
@@ -396,7 +511,7 @@ int footprint_make(struct op *op, const struct plan_node *scan, struct footprint
     os_mutex_init(&footprint->mutex, RANK_SSI_PREDICATE);
     arena_init(&footprint->arena);
     op_init(&footprint->op);
-    if (make(op, footprint, scan)) {
+    if (make(op, footprint, scan, restriction)) {
         footprint_release(footprint);
         return OP_FAILED;
     }

@@ -16,12 +16,28 @@ struct footprint_row {
     const struct datum *before, *after;
 };
 
+/* The other side of a join supplies values of these columns of the table, and only rows with such values are of interest. */
+struct footprint_restriction {
+    int count;                      /* 0: there is none */
+    const int *columns;
+    const Oid *types;               /* as which the values are encoded */
+};
+/* A set of such values, each encoded as exec__encode_key does.  Beyond FOOTPRINT_KEYS_MAX of them it holds all there are. */
+enum { FOOTPRINT_KEYS_MAX = 1000 };
+struct footprint_keys;
+struct footprint_keys *footprint_keys_make(struct op *op);
+int footprint_keys_add(struct op *op, struct footprint_keys *keys, struct bytes key) MUST_CHECK;
+bool footprint_keys_full(const struct footprint_keys *keys);
+void footprint_keys_free(struct footprint_keys *keys);  /* NULL is fine */
+
 /* Of a scan node, for one execution; predicates made of it may outlive both. */
-int footprint_make(struct op *op, const struct plan_node *scan, struct footprint **footprint) MUST_CHECK;
+int footprint_make(struct op *op, const struct plan_node *scan, const struct footprint_restriction *restriction,
+                   struct footprint **footprint) MUST_CHECK;
 void footprint_release(struct footprint *footprint);    /* NULL is fine */
-/* A reference to the predicate for the values of parameters and cells as they are now; the same as before if they are the same. */
-int footprint_predicate(struct op *op, struct footprint *footprint, const struct eval_env *env, struct txn_predicate **predicate)
-    MUST_CHECK;
+/* The predicate for the values of parameters and cells as they are now, borrowed until the next call; the same as before if they are the
+ * same.  keys: what the join supplies, taken over; NULL: not known. */
+int footprint_predicate(struct op *op, struct footprint *footprint, const struct eval_env *env, struct footprint_keys *keys,
+                        struct txn_predicate **predicate) MUST_CHECK;
 /* The reader's own question about a version that it does not see: records of the table's tree, with the values as they were at the last
  * footprint_predicate. */
 int footprint_judge(struct op *op, struct footprint *footprint, struct bytes key, const struct bytes *before, const struct bytes *after,

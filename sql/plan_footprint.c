@@ -15,6 +15,10 @@
  * What cannot be judged by another thread at another time is no part of the condition, and its columns count as read: sub-selects, functions
  * that are not immutable, and what would be too large to be kept.
  *
+ * Of two tables that are joined, one supplies values for the join columns of the other, of which only rows with such values are of
+ * interest.  Which one supplies is a matter of the statement and the catalog: the one of which the statement itself binds the longer
+ * part of a key, a whole unique key before all, else the first in the text (plan__supplies).
+ *
  * O1  Two states of the table in which the same rows satisfy the condition, with the same contents of the columns read, give the
  *     scan's consumer the same rows.
  */
@@ -155,6 +159,59 @@ static bool in_list(const struct condition_list *list, const struct condition *c
     return false;
 }
 
+/* ---- which table of a join comes first -------------------------------------------------------------- */
+
+static bool binds(const struct expr *expr, int range, int column)
+{
+    int which;
+
+    if (!plan__comparison(expr, &which) || which != 0)
+        return false;
+    for (int i = 0; i < 2; i++) {
+        const struct expr *one = plan__bare(expr->args[i]), *other = expr->args[1 - i];
+        if (one->kind == EXPR_COLUMN && one->level == 0 && one->range == range && one->column == column && plan__relations(other) == 0
+            && !plan__depends(other))
+            return true;
+    }
+    return false;
+}
+
+static int bound_prefix(const struct footprint_plan *footprint, const struct index_def *index)
+{
+    int length = 0;
+
+    for (; length < index->column_count; length++) {
+        bool bound = false;
+        for (int i = 0; i < footprint->condition_count && !bound; i++)
+            bound = binds(footprint->conditions[i], footprint->range, index->columns[length].column);
+        if (!bound)
+            break;
+    }
+    return length;
+}
+
+static void find_bound(struct footprint_plan *footprint, const struct table_def *table)
+{
+    for (int i = 0; i < table->index_count; i++) {
+        const struct index_def *index = &table->indexes[i];
+        int length = index->predicate < 0 ? bound_prefix(footprint, index) : 0;
+        if (length > footprint->bound)
+            footprint->bound = length;
+        footprint->bound_unique |= index->unique && index->predicate < 0 && length == index->column_count;
+    }
+}
+
+bool plan__supplies(const struct footprint_plan *one, const struct footprint_plan *other)
+{
+    if (one->bound_unique != other->bound_unique)
+        return one->bound_unique;
+    if (one->bound != other->bound)
+        return one->bound > other->bound;
+    return one->range < other->range;
+}
+
+/* ---- the whole -------------------------------------------------------------------------------------- */
+
 int plan__footprint(struct op *op, struct planner *planner, const struct join_problem *problem, const struct join_item *item,
                     const struct condition_list *matched, Relations outer, struct cell_list *cells, struct footprint_plan **result)
 {
@@ -168,9 +225,11 @@ int plan__footprint(struct op *op, struct planner *planner, const struct join_pr
     if (!footprint || read_columns(op, planner, problem, item->range, &needed))
         return OP_FAILED;
     footprint->read = needed.bits;
+    footprint->range = item->range;
     footprint->conditions = op_arena_alloc(op, planner->arena, ((size_t)most + 1) * sizeof(struct expr *));
     if (!footprint->conditions || add_conditions(op, planner, &item->filters, &judge, &needed, cells, footprint))
         return OP_FAILED;
+    find_bound(footprint, problem->query->ranges[item->range].table);
     for (int i = 0; matched && i < matched->count; i++)
         if (!in_list(&item->filters, matched->items[i]) && plan__add_condition(op, planner->arena, &supplied, matched->items[i]))
             return OP_FAILED;

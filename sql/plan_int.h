@@ -73,6 +73,9 @@ struct footprint_plan {
     int condition_count;
     struct expr **conditions;       /* over columns of the scan's own range, parameters and cells; all of them hold for the rows read */
     uint64_t *read;                 /* bits: columns that are read of those rows */
+    int range;                      /* place in FROM */
+    int bound;                      /* leading columns of an index that the statement itself binds to values, of the best one */
+    bool bound_unique;              /* they are a whole unique key */
 };
 
 struct plan_aggregate {
@@ -393,6 +396,8 @@ int plan__scan_paths(struct op *op, struct planner *planner, struct join_problem
 int plan__footprint(struct op *op, struct planner *planner, const struct join_problem *problem, const struct join_item *item,
                     const struct condition_list *matched, Relations outer, struct cell_list *cells, struct footprint_plan **result)
     MUST_CHECK;
+/* Of two tables that are joined: does the one supply keys to the other? */
+bool plan__supplies(const struct footprint_plan *one, const struct footprint_plan *other);
 double plan__known_selectivity(struct op *op, struct planner *planner, struct join_problem *problem, struct join_item *item);
 int plan__cell_of(struct op *op, struct planner *planner, struct cell_list *cells, const struct expr *column);
 

@@ -260,6 +260,36 @@ static void statements_within_statements_read(void **state)
     CHECK(pairs);
 }
 
+/* The side of which the statement binds a key supplies the keys by which the other is read, in a hash join as in a nested loop. */
+static void of_a_join_the_keys_count_that_one_side_supplies(void **state)
+{
+    static const struct pair pairs[] = {
+        { "SELECT o.v, t.b FROM other o JOIN t ON t.id = o.t_id WHERE o.id = 2", "UPDATE t SET b = 0 WHERE id = 2", true },
+        { "SELECT o.v, t.b FROM other o JOIN t ON t.id = o.t_id WHERE o.id = 2", "UPDATE t SET b = 0 WHERE id = 3", false },
+        { "SELECT o.v, t.b FROM other o JOIN t ON t.id = o.t_id WHERE o.id = 2", "DELETE FROM t WHERE id = 4", false },
+        { "SELECT o.v, t.b FROM other o JOIN t ON t.id = o.t_id WHERE o.id = 2", "INSERT INTO t (id) VALUES (40)", false },
+        { "SELECT o.v, t.b FROM other o JOIN t ON t.id = o.t_id WHERE o.id = 2", "UPDATE other SET t_id = 5 WHERE id = 2", true },
+        { "SELECT o.v, t.b FROM other o JOIN t ON t.id = o.t_id WHERE o.id = 2", "UPDATE other SET v = 9 WHERE id = 3", false },
+        { "SELECT o.v, t.b FROM other o JOIN t ON t.id = o.t_id WHERE o.id = 2", "INSERT INTO other VALUES (50, 2, 1)", false },
+        { "SELECT t.b FROM t JOIN other o ON o.t_id = t.a WHERE o.id IN (1, 2)", "UPDATE t SET a = 2 WHERE id = 9", true },
+        { "SELECT t.b FROM t JOIN other o ON o.t_id = t.a WHERE o.id = 2", "UPDATE t SET a = 3 WHERE id = 9", false },
+        { "SELECT t.b FROM t JOIN other o ON o.t_id = t.a AND o.v = t.id WHERE o.id = 2", "UPDATE t SET a = 3 WHERE id = 2", true },
+        { "SELECT o.v FROM other o WHERE o.id = 2 AND EXISTS (SELECT FROM t WHERE t.a = o.t_id AND t.b > 5)",
+          "UPDATE t SET b = 0 WHERE id = 2", true },
+        { "SELECT o.v FROM other o WHERE o.id = 2 AND EXISTS (SELECT FROM t WHERE t.a = o.t_id AND t.b > 5)",
+          "UPDATE t SET b = 0 WHERE id = 4", false },
+        { "SELECT o.v FROM other o WHERE o.id = 2 AND NOT EXISTS (SELECT FROM t WHERE t.a = o.t_id + 70)",
+          "UPDATE t SET a = 72 WHERE id = 4", true },
+        { "SELECT o.v FROM other o WHERE o.id = 2 AND NOT EXISTS (SELECT FROM t WHERE t.a = o.t_id + 70)",
+          "UPDATE t SET a = 73 WHERE id = 4", false },
+        { "SELECT o.v, t.b FROM other o LEFT JOIN t ON t.id = o.t_id + 70 WHERE o.id = 2", "INSERT INTO t (id) VALUES (72)", true },
+        { "SELECT o.v, t.b FROM other o LEFT JOIN t ON t.id = o.t_id + 70 WHERE o.id = 2", "INSERT INTO t (id) VALUES (73)", false },
+        { "SELECT e.v FROM empty e JOIN t ON t.id = e.v WHERE e.id = 2", "UPDATE t SET id = 30 WHERE id = 2", false },
+        { "SELECT e.v FROM empty e JOIN t ON t.id = e.v WHERE e.id = 2", "INSERT INTO empty VALUES (2, 2)", true },
+    };
+    CHECK(pairs);
+}
+
 static void scans_that_end_early_read_what_they_walked(void **state)
 {
     static const struct pair pairs[] = {
@@ -303,6 +333,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(columns_that_nobody_reads_do_not_count, open_memory, close_memory),
         cmocka_unit_test_setup_teardown(indexes_on_expressions_and_partial_ones_are_read_as_the_table_is, open_memory, close_memory),
         cmocka_unit_test_setup_teardown(statements_within_statements_read, open_memory, close_memory),
+        cmocka_unit_test_setup_teardown(of_a_join_the_keys_count_that_one_side_supplies, open_memory, close_memory),
         cmocka_unit_test_setup_teardown(scans_that_end_early_read_what_they_walked, open_memory, close_memory),
         cmocka_unit_test_setup_teardown(what_lies_behind_the_end_of_a_scan_is_not_read, open_memory, close_memory),
     };
