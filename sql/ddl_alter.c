@@ -285,7 +285,7 @@ static int drop_key(struct op *op, struct alter *alter, const struct index_def *
 {
     bool primary = index->primary;
     struct table_def *before = catalog_hold(alter->table);
-    int result = ddl__drop_index(op, alter->session, index);
+    int result = ddl__drop_index(op, alter->session, before, index);
 
     if (result == 0)
         result = reload(op, alter);

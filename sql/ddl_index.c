@@ -202,15 +202,18 @@ static int drop(struct op *op, struct session *session, const struct table_def *
         return op_out_of_memory(op);
     if (ddl__release_parent(op, session, table, &what) != 0 || catalog__touch(op, session, table->oid) != 0)
         return OP_FAILED;
-    return ddl__drop_index(op, session, index);
+    return ddl__drop_index(op, session, table, index);
 }
 
-int ddl__drop_index(struct op *op, struct session *session, const struct index_def *index)
+/* What was read of the index is held against all writes of the table from now on. */
+int ddl__drop_index(struct op *op, struct session *session, const struct table_def *table, const struct index_def *index)
 {
     if (ddl__delete_rows(op, session, SYSTEM_INDEX, 0, index->oid) != 0 ||
         ddl__delete_rows(op, session, SYSTEM_CLASS, 0, index->oid) != 0)
         return OP_FAILED;
-    return index->primary ? 0 : txn_drop_tree(op, session->txn, index->tree);
+    if (index->primary)
+        return 0;
+    return txn_move_reads(op, session->txn, index->tree, table->tree) != 0 ? OP_FAILED : txn_drop_tree(op, session->txn, index->tree);
 }
 
 int ddl_drop_index(struct op *op, struct session *session, const struct ast_drop *statement)

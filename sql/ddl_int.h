@@ -118,6 +118,8 @@ struct ddl_transform {
 };
 int ddl__rewrite(struct op *op, struct session *session, const struct table_def *before, const struct ddl_transform *transform,
                  int transform_count, bool empty, struct table_def **table) MUST_CHECK;
+/* The table's trees are about to go; tree: what takes their place, 0: nothing. */
+int ddl__renounce_reads(struct op *op, struct session *session, const struct table_def *before, TreeId tree) MUST_CHECK;
 
 /* ---- ddl_index.c ---- */
 
@@ -127,7 +129,7 @@ int ddl__make_index(struct op *op, struct session *session, struct table_def **t
 int ddl__lock_index(struct op *op, struct session *session, const struct ast_name *name, struct table_def **table,
                     const struct index_def **index) MUST_CHECK;
 /* Its rows and its tree; its constraint, if any, is the caller's. */
-int ddl__drop_index(struct op *op, struct session *session, const struct index_def *index) MUST_CHECK;
+int ddl__drop_index(struct op *op, struct session *session, const struct table_def *table, const struct index_def *index) MUST_CHECK;
 
 /* ---- ddl_build.c ---- */
 

@@ -254,10 +254,23 @@ static int renew_trees(struct op *op, struct session *session, const struct tabl
     return 0;
 }
 
+/* A SERIALIZABLE transaction conflicts with all who have read the table; what others have read of it is held against writes to its new
+ * tree. */
+int ddl__renounce_reads(struct op *op, struct session *session, const struct table_def *before, TreeId tree)
+{
+    if (txn_wrote_all(op, session->txn, before->tree) != 0 || (tree && txn_move_reads(op, session->txn, before->tree, tree) != 0))
+        return OP_FAILED;
+    for (int i = before->has_primary; i < before->index_count; i++)
+        if (txn_wrote_all(op, session->txn, before->indexes[i].tree) != 0 ||
+            (tree && txn_move_reads(op, session->txn, before->indexes[i].tree, tree) != 0))
+            return OP_FAILED;
+    return 0;
+}
+
 /* Trees that the rows had before; those of indexes that are gone were dropped with them. */
 static int drop_old_trees(struct op *op, struct session *session, const struct table_def *before, const struct table_def *current)
 {
-    if (txn_drop_tree(op, session->txn, before->tree) != 0)
+    if (ddl__renounce_reads(op, session, before, current->tree) != 0 || txn_drop_tree(op, session->txn, before->tree) != 0)
         return OP_FAILED;
     for (int i = 0; i < current->index_count; i++)
         for (int k = 0; k < before->index_count; k++)

@@ -290,7 +290,7 @@ static int drop(struct op *op, struct session *session, const struct table_def *
         ddl__delete_rows(op, session, SYSTEM_ATTRIBUTE, 0, table->oid) != 0 ||
         ddl__delete_rows(op, session, SYSTEM_CLASS, 0, table->oid) != 0)
         return OP_FAILED;
-    return txn_drop_tree(op, session->txn, table->tree);
+    return ddl__renounce_reads(op, session, table, 0) != 0 ? OP_FAILED : txn_drop_tree(op, session->txn, table->tree);
 }
 
 /* Foreign keys of tables that stay. */

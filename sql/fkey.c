@@ -17,7 +17,7 @@
  * F1  An event holds what it needs: the row may have changed when its time comes, and its table's definition too.
  * F2  A check of a child that has been changed or deleted since is void: the later change has its own event.
  * F3  The parent is locked before the check succeeds.
- * F4  At SERIALIZABLE look-ups are reads: the parent's key as a point, the children as an interval.
+ * F4  At SERIALIZABLE look-ups are reads: whether the parent's key is there, and whether there is anything in the interval of its children.
  */
 #include "sql/fkey.h"
 
@@ -360,7 +360,7 @@ static int find_parent(struct op *op, struct session *session, const struct tabl
     if (result == 0)
         result = btree_open(op, session->database->store, index->tree, &tree);
     if (result == 0)
-        result = txn_get(op, session->txn, tree, entry, note_primary, &found, &there);
+        result = txn_get_watched(op, session->txn, tree, entry, note_primary, &found, &txn_existence, &there);
     key_free(&builder);
     if (result == 0 && there)
         *key = found.key;
@@ -538,6 +538,8 @@ static int find_children(struct op *op, struct session *session, struct txn_sess
         result = btree_open(op, session->database->store, scan->index ? scan->index->tree : scan->child->tree, &tree);
     if (result == 0) {
         txn_scan_open(&walk, txn, tree, &range, false);
+        if (scan->index)
+            walk.watch = &txn_existence;
         while (more && result == 0 && scan->count < scan->most) {
             result = txn_scan_next(op, &walk, visit_child, scan, &more);
             arena_reset(&scan->texts);

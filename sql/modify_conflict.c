@@ -92,6 +92,20 @@ static int lock_newest(struct op *op, struct modify *modify, struct bytes key, s
     }
 }
 
+static int ignore_row(void *arg, struct op *op, const struct txn_row *row, bool *stop)
+{
+    return 0;
+}
+
+/* At SERIALIZABLE the row that is there counts as read, whole: WHERE may leave it as it is, or a savepoint undo what is made of it. */
+static int note_read(struct op *op, struct modify *modify, struct bytes key)
+{
+    bool found;
+
+    return txn_records_reads(modify->session->txn) ? txn_get(op, modify->session->txn, modify->change.tree, key, ignore_row, NULL, &found)
+                                                   : 0;
+}
+
 /* Both rows into the batch, and WHERE over them. */
 static int judge(struct op *op, struct modify *modify, struct bytes key, struct bytes value, bool *matches)
 {
@@ -163,7 +177,7 @@ int modify__insert_conflict(struct op *op, struct modify *modify)
         if (lock_newest(op, modify, key, &value, &seen, &gone) != 0)
             return OP_FAILED;
     }
-    if (judge(op, modify, key, value, &matches) != 0)
+    if (note_read(op, modify, key) != 0 || judge(op, modify, key, value, &matches) != 0)
         return OP_FAILED;
     return matches ? update_row(op, modify, key, seen) : 0;
 }

@@ -246,6 +246,7 @@ static void free_manager(struct txn_manager *manager)
             next = info->next;
             os_mutex_destroy(&info->range_mutex);
             stretch__free_all(info);
+            ssi__free_formers(info);
             mem_free(info);
         }
     }

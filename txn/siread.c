@@ -24,7 +24,7 @@
 
 /* ---- points --------------------------------------------------------------------------------------- */
 
-static struct siread_bucket *lock_bucket(struct ssi *ssi, uint64_t hash)
+struct siread_bucket *siread__lock_bucket(struct ssi *ssi, uint64_t hash)
 {
     struct siread_bucket *bucket = &ssi->buckets[hash & (SIREAD_BUCKETS - 1)];
 
@@ -39,13 +39,13 @@ static struct siread_bucket *lock_bucket(struct ssi *ssi, uint64_t hash)
     return bucket;
 }
 
-static void unlock_bucket(struct siread_bucket *bucket)
+void siread__unlock_bucket(struct siread_bucket *bucket)
 {
     atomic_store_explicit(&bucket->latch, 0, memory_order_release);
     RANK_LEAVE(RANK_SSI);
 }
 
-static bool is_point(const struct siread_point *point, uint64_t hash, const struct tree_info *info, struct bytes key)
+bool siread__is_point(const struct siread_point *point, uint64_t hash, const struct tree_info *info, struct bytes key)
 {
     return point->hash == hash && point->info == info && point->key_len == key.len &&
            memcmp(point->key, key.data, key.len) == 0;
@@ -95,10 +95,10 @@ int ssi__read_point(struct op *op, struct txn_session *session, struct tree_info
     if (wide != NULL) {
         return widen_to(op, wide, key);
     }
-    struct siread_bucket *bucket = lock_bucket(ssi, hash);
+    struct siread_bucket *bucket = siread__lock_bucket(ssi, hash);
     for (point = bucket->first; point != NULL; point = point->next) {
-        if (point->reader == self && is_point(point, hash, info, key) && same_predicate(point->predicate, predicate)) {
-            unlock_bucket(bucket);
+        if (point->reader == self && siread__is_point(point, hash, info, key) && same_predicate(point->predicate, predicate)) {
+            siread__unlock_bucket(bucket);
             return 0;
         }
     }
@@ -117,7 +117,7 @@ int ssi__read_point(struct op *op, struct txn_session *session, struct tree_info
         self->point_count++;
         atomic_fetch_add_explicit(&info->sireads, 1, memory_order_release);
     }
-    unlock_bucket(bucket);
+    siread__unlock_bucket(bucket);
     return point != NULL ? 0 : op_out_of_memory(op);
 }
 
@@ -127,13 +127,13 @@ static void free_points(struct ssi_txn *self)
 
     for (struct siread_point *point = self->points, *next; point != NULL; point = next) {
         next = point->own_next;
-        struct siread_bucket *bucket = lock_bucket(ssi, point->hash);
+        struct siread_bucket *bucket = siread__lock_bucket(ssi, point->hash);
         struct siread_point **at = &bucket->first;
         while (*at != point) {
             at = &(*at)->next;
         }
         *at = point->next;
-        unlock_bucket(bucket);
+        siread__unlock_bucket(bucket);
         atomic_fetch_sub_explicit(&point->info->sireads, 1, memory_order_relaxed);
         txn_predicate_release(point->predicate);
     }
@@ -154,10 +154,19 @@ static void never_freed(struct txn_predicate *self)
     abort();
 }
 
+static struct txn_predicate existence = { .references = 1, .matters = comes_or_goes, .free = never_freed };
+
+static int newer_comes_or_goes(void *arg, struct op *op, struct bytes key, const struct bytes *before, const struct bytes *after,
+                               bool *matters)
+{
+    *matters = (before == NULL) != (after == NULL);
+    return 0;
+}
+
+const struct txn_watch txn_existence = { .predicate = &existence, .newer = newer_comes_or_goes };
+
 int ssi__read_existence(struct op *op, struct txn_session *session, struct tree_info *info, struct bytes key)
 {
-    static struct txn_predicate existence = { .references = 1, .matters = comes_or_goes, .free = never_freed };
-
     return ssi__read_point(op, session, info, key, &existence);
 }
 
@@ -201,7 +210,7 @@ static void free_range(struct ssi_range *range)
     mem_free(range);
 }
 
-static bool covers(const struct ssi_range *range, struct bytes key)
+bool siread__covers(const struct ssi_range *range, struct bytes key)
 {
     if (key.data == NULL) {
         return false;
@@ -496,105 +505,4 @@ void siread__forget(struct ssi_txn *self)
     free_range_list(self->wides);
     self->ranges = self->wides = NULL;
     self->range_count = self->wide_count = 0;
-}
-
-/* ---- the writer's question ------------------------------------------------------------------------ */
-
-static int meet_reader(struct op *op, struct txn_session *session, struct ssi_txn *reader)
-{
-    struct ssi *ssi = session->manager->ssi;
-    int rc = 0;
-
-    if (reader == session->ssi) {
-        return 0;
-    }
-    os_mutex_lock(&ssi->graph);
-    if (ssi__concurrent(reader, session->ssi)) {
-        rc = ssi__add_edge(op, ssi, session->ssi, reader, session->ssi);
-    }
-    os_mutex_unlock(&ssi->graph);
-    return rc;
-}
-
-static bool matters(struct txn_predicate *predicate, const struct txn_change *change)
-{
-    if (!change->was && !change->is) {
-        return false;
-    }
-    return predicate == NULL || predicate->matters(predicate, change);
-}
-
-static int meet_points(struct op *op, struct txn_session *session, struct tree_info *info, struct bytes key,
-                       const struct txn_change *change)
-{
-    uint64_t hash = version__hash(info->id, key);
-    struct siread_bucket *bucket = lock_bucket(session->manager->ssi, hash);
-    int rc = 0;
-
-    for (struct siread_point *point = bucket->first; point != NULL && rc == 0; point = point->next) {
-        if (point->reader != session->ssi && is_point(point, hash, info, key) && matters(point->predicate, change)) {
-            rc = meet_reader(op, session, point->reader);
-        }
-    }
-    unlock_bucket(bucket);
-    return rc;
-}
-
-static int meet_ranges(struct op *op, struct txn_session *session, struct tree_info *info, struct bytes was, struct bytes is,
-                       const void *row)
-{
-    int rc = 0;
-
-    os_mutex_lock(&info->range_mutex);
-    for (struct ssi_range *range = info->ranges; range != NULL && rc == 0; range = range->next) {
-        if (range->reader == session->ssi) {
-            continue;
-        }
-        struct txn_change change = { row, covers(range, was), covers(range, is) };
-        if (matters(range->predicate, &change)) {
-            rc = meet_reader(op, session, range->reader);
-        }
-    }
-    os_mutex_unlock(&info->range_mutex);
-    return rc;
-}
-
-int ssi__wrote(struct op *op, struct txn_session *session, struct tree_info *info, struct bytes was, struct bytes is,
-               const void *row)
-{
-    bool same = was.data != NULL && is.data != NULL && was.len == is.len && memcmp(was.data, is.data, is.len) == 0;
-    struct txn_change change = { row, was.data != NULL, same };
-
-    atomic_store(&session->ssi->wrote, true);
-    if (atomic_load_explicit(&info->sireads, memory_order_acquire) == 0) {
-        return 0;
-    }
-    if (was.data != NULL && meet_points(op, session, info, was, &change) != 0) {
-        return OP_FAILED;
-    }
-    change = (struct txn_change){ row, false, true };
-    if (is.data != NULL && !same && meet_points(op, session, info, is, &change) != 0) {
-        return OP_FAILED;
-    }
-    return meet_ranges(op, session, info, was, is, row);
-}
-
-bool txn_is_read(struct txn_session *session, struct btree *tree)
-{
-    if (session->ssi == NULL) {
-        return false;
-    }
-    atomic_store(&session->ssi->wrote, true);
-    struct tree_info *info = manager__known_tree(session->manager, btree_id(tree));
-    return info != NULL && atomic_load_explicit(&info->sireads, memory_order_acquire) > 0;
-}
-
-int txn_wrote_row(struct op *op, struct txn_session *session, struct btree *tree, struct bytes was, struct bytes is, const void *row)
-{
-    struct tree_info *info = session__tree(op, session, tree);
-
-    if (info == NULL) {
-        return OP_FAILED;
-    }
-    return session->ssi != NULL ? ssi__wrote(op, session, info, was, is, row) : 0;
 }

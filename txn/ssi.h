@@ -49,6 +49,7 @@ int ssi__read_met_newer(struct op *op, struct txn_session *session, struct ssi_t
 
 /* ---- writes; after the entry can be found ---------------------------------------------------------- */
 
+void ssi__free_formers(struct tree_info *info);
 /* Who has read what changes?  was, is: the record's key before and after, without data where it is absent. */
 int ssi__wrote(struct op *op, struct txn_session *session, struct tree_info *info, struct bytes was, struct bytes is,
                const void *row) MUST_CHECK;

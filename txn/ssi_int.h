@@ -30,6 +30,12 @@ struct siread_bucket {
     struct siread_point *first;
 };
 
+/* A tree that is gone, but what was read of it counts still. */
+struct former_tree {
+    struct former_tree *next;           /* constant */
+    struct tree_info *info;
+};
+
 /* A bound of an interval; owns its bytes. */
 struct siread_bound {
     uint8_t *data;                      /* NULL with unbounded */
@@ -94,6 +100,11 @@ int ssi__add_edge(struct op *op, struct ssi *ssi, struct ssi_txn *self, struct s
 bool ssi__concurrent(const struct ssi_txn *reader, const struct ssi_txn *writer);
 /* All that `from` has read is read by `to` from now on, widened to an interval per tree. */
 int siread__hand_over(struct op *op, struct ssi_txn *from, struct ssi_txn *to) MUST_CHECK;
+/* A point's bucket, and whether it is that of a key; whether an interval holds a key. */
+struct siread_bucket *siread__lock_bucket(struct ssi *ssi, uint64_t hash);
+void siread__unlock_bucket(struct siread_bucket *bucket);
+bool siread__is_point(const struct siread_point *point, uint64_t hash, const struct tree_info *info, struct bytes key);
+bool siread__covers(const struct ssi_range *range, struct bytes key);
 /* Takes what it has read out of the tables. */
 void siread__forget(struct ssi_txn *self);
 

@@ -177,6 +177,8 @@ struct txn_watch {
     void *arg;
 };
 
+/* Of what is read only matters whether it is there: for unique keys, foreign keys. */
+extern const struct txn_watch txn_existence;
 /* Is anything recorded at all?  Otherwise a watch is not needed. */
 bool txn_records_reads(const struct txn_session *session);
 /* From now on the session tells of each row that it has changed by txn_wrote_row, and not its single writes but those are
@@ -187,6 +189,12 @@ bool txn_is_read(struct txn_session *session, struct btree *tree);
 /* A row was written in this tree: its key before and after, without data where it is not there; row: for the predicates. */
 int txn_wrote_row(struct op *op, struct txn_session *session, struct btree *tree, struct bytes was, struct bytes is,
                   const void *row) MUST_CHECK;
+
+/* All rows of this tree go, or become others. */
+int txn_wrote_all(struct op *op, struct txn_session *session, TreeId tree) MUST_CHECK;
+/* Rows that were found by `from` are found by `to` from now on: what was read of the one counts with writes of the other.  Nobody can
+ * read `from` at the same time. */
+int txn_move_reads(struct op *op, struct txn_session *session, TreeId from, TreeId to) MUST_CHECK;
 
 /* ---- reading -------------------------------------------------------------------------------------- */
 

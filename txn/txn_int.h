@@ -49,6 +49,7 @@ struct tree_info {
     atomic_uint_fast64_t recovered;     /* those of losers: while there are any the records' hints cannot be trusted */
     atomic_uint_fast64_t sireads;       /* SIREAD intervals and points on it */
     struct ssi_range *ranges;           /* SIREAD intervals; `range_mutex` */
+    struct former_tree *_Atomic formers;    /* trees in the place of which it is; siread_ask.c; pushed under manager->mutex */
     struct os_mutex range_mutex;        /* RANK_SSI */
     atomic_uint run_count;              /* runs of appended rows; runs.c; changed under run_latch */
     _Atomic uint32_t run_latch;         /* of rank RANK_SSI; guards the rest */
