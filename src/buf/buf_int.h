@@ -70,6 +70,7 @@ struct buf {
     struct header_identity identity;
     uint32_t page_size, usable_size;
     uint32_t frame_count;
+    uint32_t dirty_max;             /* of them that may be dirty (E3) */
     struct buf__frame *frames;      /* [0] is frame 1 */
     uint8_t *pages;                 /* contents of the frames */
     bool is_new;

@@ -11,6 +11,8 @@
  *
  * E1  A latched page is not evicted (its latch is its pin).
  * E2  The exclusive latch is tried, never waited for, so that a thread that holds latches can evict.
+ * E3  An eighth of the frames is kept clean: who would make a page dirty beyond that writes a batch first, and fails if that is
+ *     impossible.  So when the log cannot be written any more, and no dirty page therefore, there is always a frame to read with.
  */
 #include "src/buf/buf_int.h"
 

@@ -267,11 +267,28 @@ static int fix(struct op *op, struct buf *buf, PageNo page_no, bool fresh, enum 
     }
 }
 
+static bool is_dirty(struct buf *buf, PageNo page_no)
+{
+    uint64_t frame = buf__frame_of(atomic_load_explicit(buf__state(buf, page_no), memory_order_relaxed));
+    return frame != 0 && atomic_load_explicit(&buf->frames[frame - 1].recovery_lsn, memory_order_relaxed) != 0;
+}
+
+/* E3: before one more page may become dirty. */
+static int keep_clean_frames(struct op *op, struct buf *buf, PageNo page_no)
+{
+    uint32_t found, written;
+    if (atomic_load_explicit(&buf->dirty_count, memory_order_relaxed) < buf->dirty_max || is_dirty(buf, page_no))
+        return OP_OK;
+    return buf__write_batch(op, buf, BUF__COLD, 0, &found, &written);
+}
+
 int buf_fix(struct op *op, struct buf *buf, PageNo page_no, enum latch_mode mode, struct page_ref *ref)
 {
     ref->data = NULL;
     if (page_no == 0 || page_no >= buf_page_count(buf))
         return damaged(op, buf, page_no, "a reference leads there, but the file has no such page");
+    if (mode == LATCH_EXCLUSIVE && keep_clean_frames(op, buf, page_no))
+        return OP_FAILED;
     if (fix(op, buf, page_no, false, mode, ref))
         return OP_FAILED;
     RANK_ENTER(RANK_PAGE);
@@ -299,6 +316,8 @@ int buf_fix_new(struct op *op, struct buf *buf, PageNo page_no, struct page_ref 
         return OP_FAILED;
     if (page_no == 0 || page_no >= buf_page_count(buf))
         return damaged(op, buf, page_no, "it is to be made, but the file has no such page");
+    if (keep_clean_frames(op, buf, page_no))
+        return OP_FAILED;
     if (fix(op, buf, page_no, true, LATCH_EXCLUSIVE, ref))
         return OP_FAILED;
     memset(ref->data, 0, buf->page_size);

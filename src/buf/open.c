@@ -96,6 +96,7 @@ static int make_frames(struct op *op, struct buf *buf, uint64_t cache_size)
     if (frames > BUF__FRAMES_MAX)
         frames = BUF__FRAMES_MAX;
     buf->frame_count = (uint32_t)frames;
+    buf->dirty_max = buf->frame_count - buf->frame_count / 8;
     buf->batch_max = smaller(smaller(BUF__BATCH_BYTES / buf->page_size, BUF__BATCH_PAGES), buf->frame_count);
     buf->frames = mem_calloc(frames, sizeof(*buf->frames));
     buf->pages = mem_alloc_aligned(4096, frames * buf->page_size);

@@ -436,6 +436,26 @@ static void a_failed_read_or_write_is_an_error_and_loses_nothing(void **state)
     close_world(&w);
 }
 
+/* A sync of the log fails while changes fill the cache: changes are refused from then on, and every page can still be read. */
+static void when_the_log_is_broken_reading_goes_on(void **state)
+{
+    struct world w;
+    int result = OP_OK;
+    open_new(&w, fault_vfs_new(3));
+    begin_pages(&w);
+    fault_fail_at(w.vfs, FAULT_SYNC, 1, EIO, true);
+    for (uint64_t i = 0; result == OP_OK; i++)
+        result = set(&w, 1 + i % (PAGES - 1), i % CELLS, i + 1);
+    assert_string_equal(w.op.error.sqlstate, "58030");
+    assert_true(wal_is_broken(buf_wal(w.buf)));
+    op_reset(&w.op);
+    check_pages(&w, w.count);
+    assert_int_equal(set(&w, 1, 1, 1), OP_FAILED);
+    op_reset(&w.op);
+    check_pages(&w, w.count);
+    close_world(&w);
+}
+
 /* ---- threads -------------------------------------------------------------------------------------- */
 
 enum { THREADS = 8, START_VALUE = 1000 };
@@ -752,6 +772,7 @@ int main(void)
         cmocka_unit_test(an_optimistic_reader_notices_a_writer_and_an_eviction),
         cmocka_unit_test(the_tail_is_cut_once_no_log_needs_it),
         cmocka_unit_test(a_failed_read_or_write_is_an_error_and_loses_nothing),
+        cmocka_unit_test(when_the_log_is_broken_reading_goes_on),
         cmocka_unit_test(eight_threads_on_a_tiny_cache_keep_the_total),
         cmocka_unit_test(what_threads_were_promised_survives_a_power_cut),
         cmocka_unit_test(on_a_full_disk_the_file_does_not_grow_but_work_goes_on),
