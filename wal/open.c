@@ -191,6 +191,13 @@ static int read_file_head(struct op *op, struct wal *wal)
     return OP_OK;
 }
 
+/* Prepared slots are all zeros, and a head is one sector: power cuts leave no half of one. */
+static bool is_spoilt(const struct wal__segment_head *head, uint32_t crc)
+{
+    static const struct wal__segment_head none;
+    return (head->magic != WAL__SEGMENT_MAGIC || head->crc != crc) && memcmp(head, &none, sizeof(none)) != 0;
+}
+
 /* The older of two slots that claim the same segment is free. */
 static void drop_double(struct wal *wal)
 {
@@ -220,6 +227,8 @@ static int read_segment_heads(struct op *op, struct wal *wal)
         if (got == sizeof(head) && head.magic == WAL__SEGMENT_MAGIC && head.crc == crc &&
             head.log_id == wal->identity.log_id && head.number != 0 && head.number < UINT64_MAX / wal->payload - 1)
             slot = (struct wal__slot){head.number, head.epoch, head.epoch_start, head.previous_end};
+        else if (got == sizeof(head) && is_spoilt(&head, crc))
+            wal->spoilt_heads++;
         if (wal__add_slot(op, wal, &slot))
             return OP_FAILED;
         drop_double(wal);

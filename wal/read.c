@@ -305,16 +305,16 @@ int wal__reader_next(struct op *op, struct wal__reader *reader, struct wal_recor
     return OP_OK;
 }
 
-int wal__reader_find_proof(struct op *op, struct wal__reader *reader, Lsn *proven)
+/* Looks at every mark from reader->pos to where the stream breaks off. */
+static int scan_marks(struct op *op, struct wal__reader *reader, Lsn *proven)
 {
-    Lsn stop = reader->pos;
-    for (Lsn at = reader->pos; ; at += 8) {
+    for (;; reader->pos += 8) {
         bool there;
-        reader->pos = at;
+        Lsn at = reader->pos;
         if (fill_window(op, reader, WAL__MARK_BYTES, &there))
             return OP_FAILED;
         if (!there)
-            break;
+            return OP_OK;
         const uint8_t *bytes = reader->window + (at - reader->low);
         uint32_t len = WAL__HEAD_SYSTEM + 8;
         if (get_u32(bytes) != len || bytes[8] != WAL_FLUSH_MARK)
@@ -324,6 +324,47 @@ int wal__reader_find_proof(struct op *op, struct wal__reader *reader, Lsn *prove
         Lsn durable = get_u64(bytes + WAL__HEAD_SYSTEM);
         if (durable > *proven)
             *proven = durable;
+    }
+}
+
+/* The first segment above this one that the epoch has; 0: none. */
+static uint64_t next_segment(struct wal *wal, uint64_t epoch, uint64_t above)
+{
+    uint64_t next = 0;
+    os_mutex_lock(&wal->segments_latch);
+    for (size_t i = 0; i < wal->slot_count; i++) {
+        const struct wal__slot *slot = &wal->slots[i];
+        if (slot->number > above && slot->epoch == epoch && (next == 0 || slot->number < next))
+            next = slot->number;
+    }
+    os_mutex_unlock(&wal->segments_latch);
+    return next;
+}
+
+/* A later epoch was begun where the log had been read to, and synced; and its first segment before the others. */
+static void prove_by_epochs(struct wal *wal, uint64_t epoch, Lsn *proven)
+{
+    for (size_t i = 0; i < wal->slot_count; i++) {
+        const struct wal__slot *slot = &wal->slots[i];
+        Lsn begun = slot->number * wal->payload == slot->epoch_start ? slot->previous_end : slot->epoch_start;
+        if (slot->number != 0 && slot->epoch > epoch && begun > *proven)
+            *proven = begun;
+    }
+}
+
+/* Segments may be missing in between: what lies behind them proves as much. */
+int wal__reader_find_proof(struct op *op, struct wal__reader *reader, Lsn *proven)
+{
+    struct wal *wal = reader->wal;
+    Lsn stop = reader->pos;
+    prove_by_epochs(wal, reader->epoch, proven);
+    for (uint64_t number = stop / wal->payload; number != 0; number = next_segment(wal, reader->epoch, number)) {
+        if (number * wal->payload > reader->pos)
+            reader->pos = reader->low = reader->high = number * wal->payload;
+        if (scan_marks(op, reader, proven))
+            return OP_FAILED;
+        if (reader->pos / wal->payload > number)
+            number = (reader->pos - 1) / wal->payload;
     }
     reader->pos = reader->low = reader->high = stop;
     return OP_OK;

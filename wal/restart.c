@@ -13,7 +13,8 @@
  * R3  A new epoch begins behind the end, in a segment of its own, so that nothing that an earlier life wrote
  *     beyond its end (and that may still reach the disk's surface or lie there already) is ever taken for a record.
  * R4  Where no valid record begins, the log ends, unless there is proof that it was once durable further on: the
- *     database file's slot, or a flush mark before or behind the place.  Then this is damage, and refused.
+ *     database file's slot, a flush mark before or behind the place, or a later epoch, which began where an earlier restart had read to.
+ *     Then this is damage, and refused; and so is a segment's head that is neither valid nor empty.
  *
  * A second reader runs some megabytes ahead of redo and tells which pages will be needed, so that the disk can bring them in the
  * order of their places, many at once, instead of one by one in the order of the log.
@@ -146,6 +147,19 @@ static int handle(struct op *op, struct pass *pass, const struct wal_record *rec
     arena_release(&op->arena, mark);
     pass->redone++;
     return OP_OK;
+}
+
+/* R4: the segment behind a damaged head may hold what was durable, and nobody can say where in the log it stands. */
+static int check_heads(struct op *op, struct pass *pass)
+{
+    if (pass->wal->spoilt_heads == 0)
+        return OP_OK;
+    pass->damaged = true;
+    if (pass->tolerant)
+        return OP_OK;
+    op_fail(op, "XX001", "the log is damaged");
+    op_detail(op, "The heads of %zu of its segments are neither valid nor empty.", pass->wal->spoilt_heads);
+    return OP_FAILED;
 }
 
 /* Reads what the checkpoint remembers. */
@@ -321,7 +335,7 @@ int wal_restart(struct op *op, struct wal *wal, const struct wal_start *start, c
     int result = OP_FAILED;
     uint64_t cut = 0;
     *restart = (struct wal_restart){0};
-    if ((!PLANTED("wal-restart-trusts-cache") && wal__settle(op, wal, start)) || begin_pass(op, &pass, start, arena) ||
+    if ((!PLANTED("wal-restart-trusts-cache") && wal__settle(op, wal, start)) || check_heads(op, &pass) || begin_pass(op, &pass, start, arena) ||
         wal__reader_open(op, wal, start->redo, &reader) || wal__reader_open(op, wal, start->redo, &pass.ahead) ||
         run_pass(op, &pass, &reader) || check_end(op, &pass, &reader, &cut) || collect_losers(op, &pass, arena))
         goto out;

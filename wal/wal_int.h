@@ -73,6 +73,7 @@ struct wal {
     bool growing;
     struct wal__slot *slots;
     size_t slot_count, slot_capacity, free_count;
+    size_t spoilt_heads;        /* found by wal_open: neither valid nor empty */
     uint64_t newest;            /* highest segment number in use */
     uint64_t epoch_start, previous_end;         /* for the heads of new segments */
     struct wal_hold *holds;     /* who still has to read the log: stream.c */
