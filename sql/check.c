@@ -2,7 +2,8 @@
  * check.c -- CHECK DATABASE: is everything where it should be?
  *
  * The storage layer checks pages and trees.  What only SQL knows is checked here: each row can be read, has no null where none may be, and
- * lies under its own key; each index entry leads to a row whose columns make just that entry; and an index has as many entries as
+ * lies under its own key, holds what its generated columns say, satisfies the table's constraints, and has the parents that it refers to
+ * (constraints that are not validated yet bind nobody); each index entry leads to a row whose columns make just that entry; and an index has as many entries as
  * the table has rows.  Since every entry is made by its row and no two rows make one entry, equal numbers mean that every row has its
  * entry.
  *
@@ -13,6 +14,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "sql/change.h"
+#include "sql/fkey.h"
 #include "sql/prepared_int.h"
 #include "src/base/mem.h"
 
@@ -114,7 +117,9 @@ struct inspection {
     struct row_reader *reader;
     struct vector *vectors;
     struct datum *values;           /* of a row, and behind them those of expressions of indexes */
+    struct datum *computed;         /* what generated columns should be */
     struct row_exprs *exprs;
+    struct table_def **parents;     /* per foreign key; NULL: not to be looked at */
     uint64_t *expected;             /* entries that each index should have */
     struct key_builder key;
     uint8_t key_bytes[256];
@@ -129,6 +134,147 @@ static int read_values(struct op *op, struct inspection *inspection)
     for (int i = 0; i < inspection->table->column_count; i++)
         vector_get(&inspection->vectors[i], 0, &inspection->values[i]);
     return inspection->exprs ? row_exprs_extend(op, inspection->exprs, inspection->values, inspection->values) : 0;
+}
+
+/* "Key (id)=(7)", or without a primary key the values of the row. */
+static const char *describe_row(struct op *op, const struct inspection *inspection)
+{
+    const struct table_def *table = inspection->table;
+    struct index_column columns[8];
+    struct index_def all = {.columns = columns};
+
+    if (table->has_primary)
+        return change_key_text(op, table, &table->indexes[0], inspection->values);
+    for (int i = 0; i < table->column_count && i < (int)COUNT_OF(columns); i++)
+        columns[all.column_count++] = (struct index_column){.column = i};
+    return change_key_text(op, table, &all, inspection->values);
+}
+
+/* A finding about the row in the values.  what: what the row does, with its object. */
+static int say_of_row(struct op *op, struct inspection *inspection, const char *what, const char *object)
+{
+    const char *row = describe_row(op, inspection);
+
+    inspection->bad++;
+    if (!row)
+        return OP_FAILED;
+    return say(op, inspection->check, "table \"%s\": the row with k%.200s %s \"%s\"", inspection->table->name, row + 1, what, object);
+}
+
+/* An expression that fails for a row is a finding; anything else that fails is not. */
+static int forgive_expression(struct op *op, struct inspection *inspection, const char *what, const char *object)
+{
+    if (strncmp(op->error.sqlstate, "22", 2) != 0)
+        return OP_FAILED;
+    op_clear_error(op);
+    return say_of_row(op, inspection, what, object);
+}
+
+static int is_same(struct op *op, struct sql_type type, const struct datum *one, const struct datum *other, bool *same)
+{
+    struct bytes left, right;
+
+    *same = one->null && other->null;
+    if (one->null || other->null)
+        return 0;
+    if (type_print(op, type, one, &op->arena, &left) != 0 || type_print(op, type, other, &op->arena, &right) != 0)
+        return OP_FAILED;
+    *same = left.len == right.len && memcmp(left.data, right.data, left.len) == 0;
+    return 0;
+}
+
+static int judge_generated(struct op *op, struct inspection *inspection)
+{
+    const struct table_def *table = inspection->table;
+
+    memcpy(inspection->computed, inspection->values, sizeof *inspection->values * (size_t)table->column_count);
+    if (row_exprs_generate(op, inspection->exprs, inspection->computed) != 0)
+        return forgive_expression(op, inspection, "has generated columns that cannot be computed in", table->name);
+    for (int i = 0; i < table->column_count; i++) {
+        bool same = true;
+        if (table->columns[i].generated &&
+            is_same(op, table->columns[i].type, &inspection->values[i], &inspection->computed[i], &same) != 0)
+            return OP_FAILED;
+        if (!same && say_of_row(op, inspection, "does not hold what is generated for column", table->columns[i].name) != 0)
+            return OP_FAILED;
+    }
+    return 0;
+}
+
+static int judge_constraints(struct op *op, struct inspection *inspection)
+{
+    const struct table_def *table = inspection->table;
+
+    for (int i = 0; i < table->check_count; i++) {
+        bool failed;
+        if (!table->checks[i].validated)
+            continue;
+        if (row_exprs_check_one(op, inspection->exprs, inspection->values, i, &failed) != 0) {
+            if (forgive_expression(op, inspection, "cannot be tested against check constraint", table->checks[i].name) != 0)
+                return OP_FAILED;
+        } else if (failed && say_of_row(op, inspection, "violates check constraint", table->checks[i].name) != 0) {
+            return OP_FAILED;
+        }
+    }
+    return 0;
+}
+
+/* The row is judged once more when its leaf's latch is gone: parents lie in other trees. */
+static int gather_child(struct op *op, struct inspection *inspection, const struct txn_row *row)
+{
+    struct catalog_row *child = op_arena_alloc(op, &inspection->arena, sizeof *child);
+    struct datum *value = op_arena_alloc(op, &inspection->arena, sizeof *value);
+    uint8_t *copy = op_arena_alloc(op, &inspection->arena, row->key.len + row->value.len + 1);
+
+    if (!child || !value || !copy)
+        return OP_FAILED;
+    memcpy(copy, row->key.data, row->key.len);
+    if (row->value.len > 0)
+        memcpy(copy + row->key.len, row->value.data, row->value.len);
+    child->key = (struct bytes){copy, row->key.len};
+    value->s = (struct bytes){copy + row->key.len, row->value.len};
+    child->values = value;
+    *inspection->tail = child;
+    inspection->tail = &child->next;
+    return 0;
+}
+
+static int judge_reference(struct op *op, struct inspection *inspection, const struct foreign_def *foreign, const struct table_def *parent)
+{
+    const struct table_def *table = inspection->table;
+    struct datum values[KEY_COLUMNS_MAX];
+    bool has;
+
+    for (int i = 0; i < foreign->count; i++) {
+        values[i] = inspection->values[catalog_column(table, foreign->child_numbers[i])];
+        if (values[i].null)
+            return 0;
+    }
+    if (fkey_has_parent(op, inspection->check->prepared->session, parent, foreign, values, &has) != 0) {
+        inspection->bad++;
+        return forgive(op, inspection->check);
+    }
+    if (has)
+        return 0;
+    const char *key = fkey_key_text(op, table, foreign->child_numbers, foreign->count, values);
+    inspection->bad++;
+    return !key ? OP_FAILED
+                : say(op, inspection->check, "table \"%s\": k%.200s of foreign key \"%s\" is not present in table \"%s\"", table->name,
+                      key + 1, foreign->name, parent->name);
+}
+
+static int judge_child(struct op *op, struct inspection *inspection, const struct catalog_row *child)
+{
+    const struct table_def *table = inspection->table;
+
+    if (row_decode(op, inspection->reader, child->key, child->values[0].s, &inspection->arena, inspection->vectors, 0) != 0)
+        return OP_FAILED;
+    for (int i = 0; i < table->column_count; i++)
+        vector_get(&inspection->vectors[i], 0, &inspection->values[i]);
+    for (int i = 0; i < table->foreign_count; i++)
+        if (inspection->parents[i] && judge_reference(op, inspection, &table->foreigns[i], inspection->parents[i]) != 0)
+            return OP_FAILED;
+    return 0;
 }
 
 static int judge_one_row(struct op *op, struct inspection *inspection, const struct txn_row *row)
@@ -152,6 +298,10 @@ static int judge_one_row(struct op *op, struct inspection *inspection, const str
             return say(op, inspection->check, "table \"%s\": a row has a null in column \"%s\"", table->name,
                        table->columns[i].name);
         }
+    if (inspection->exprs && (judge_generated(op, inspection) != 0 || judge_constraints(op, inspection) != 0))
+        return OP_FAILED;
+    if (inspection->parents && gather_child(op, inspection, row) != 0)
+        return OP_FAILED;
     if (!table->has_primary)
         return 0;
     if (row_encode_key(op, table, NULL, inspection->values, (struct bytes){NULL, 0}, 0, &inspection->key) != 0 ||
@@ -238,7 +388,7 @@ static int judge_gathered(struct op *op, struct inspection *inspection)
 {
     for (const struct catalog_row *entry = inspection->first; entry; entry = entry->next) {
         struct arena_mark mark = arena_mark(&op->arena);
-        if (judge_entry(op, inspection, entry) != 0)
+        if ((inspection->index ? judge_entry(op, inspection, entry) : judge_child(op, inspection, entry)) != 0)
             return OP_FAILED;
         arena_release(&op->arena, mark);
     }
@@ -302,7 +452,8 @@ static int prepare(struct op *op, struct inspection *inspection)
     inspection->expected = op_calloc(op, sizeof *inspection->expected * ((size_t)table->index_count + 1));
     inspection->vectors = op_calloc(op, sizeof *inspection->vectors * columns);
     inspection->values = op_calloc(op, sizeof *inspection->values * columns);
-    if (!wanted || !inspection->vectors || !inspection->values || !inspection->expected)
+    inspection->computed = op_calloc(op, sizeof *inspection->computed * columns);
+    if (!wanted || !inspection->computed || !inspection->vectors || !inspection->values || !inspection->expected)
         return OP_FAILED;
     for (int i = 0; i < table->column_count; i++) {
         struct vector *vector = &inspection->vectors[i];
@@ -314,18 +465,17 @@ static int prepare(struct op *op, struct inspection *inspection)
         if (!vector->nulls || !vector->data)
             return OP_FAILED;
     }
-    if (table->expression_count > 0 &&
-        row_exprs_open(op, inspection->check->prepared->session, &op->arena, inspection->table, &inspection->exprs) != 0)
+    if (row_exprs_open(op, inspection->check->prepared->session, &op->arena, inspection->table, &inspection->exprs) != 0)
         return OP_FAILED;
     if (row_reader_make(op, &op->arena, table, NULL, wanted, table->column_count, &inspection->reader) != 0)
         return OP_FAILED;
     return btree_open(op, inspection->check->prepared->session->database->store, table->tree, &inspection->tree);
 }
 
-static int check_table(void *arg, struct op *op, struct table_def *table)
+/* parents: of the table's foreign keys, or NULL. */
+static int check_table(struct op *op, struct check *check, struct table_def *table, struct table_def **parents)
 {
-    struct check *check = arg;
-    struct inspection inspection = {.check = check, .table = table};
+    struct inspection inspection = {.check = check, .table = table, .parents = parents};
 
     key_init(&inspection.key, inspection.key_bytes, sizeof inspection.key_bytes);
     arena_init(&inspection.arena);
@@ -393,10 +543,27 @@ static int list_tables(struct op *op, struct check *check)
     return 0;
 }
 
+/* The definitions of the parents, locked against being dropped before the snapshot is taken that shows children and parents. */
+static int find_parents(struct op *op, struct check *check, const struct table_def *table, struct table_def **parents)
+{
+    struct session *session = check->prepared->session;
+
+    for (int i = 0; i < table->foreign_count; i++)
+        if (txn_lock_table(op, session->txn, table->foreigns[i].parent, TXN_ACCESS_SHARE) != 0)
+            return OP_FAILED;
+    if (session__snapshot(op, session) != 0)
+        return OP_FAILED;
+    for (int i = 0; i < table->foreign_count; i++)
+        if (table->foreigns[i].validated && catalog_table(op, session, table->foreigns[i].parent, &parents[i]) != 0)
+            return forgive(op, check);
+    return 0;
+}
+
 static int check_user_table(struct op *op, struct check *check, Oid oid)
 {
     struct session *session = check->prepared->session;
-    struct table_def *table = NULL;
+    struct table_def *table = NULL, **parents = NULL;
+    int result = 0;
 
     if (txn_lock_table(op, session->txn, oid, TXN_ACCESS_SHARE) != 0 || session__snapshot(op, session) != 0)
         return OP_FAILED;
@@ -404,7 +571,14 @@ static int check_user_table(struct op *op, struct check *check, Oid oid)
         check->findings++;
         return forgive(op, check);
     }
-    int result = table ? check_table(check, op, table) : 0;
+    if (table && table->foreign_count > 0) {
+        parents = op_calloc(op, sizeof(struct table_def *) * (size_t)table->foreign_count);
+        result = parents ? find_parents(op, check, table, parents) : OP_FAILED;
+    }
+    if (result == 0 && table)
+        result = check_table(op, check, table, parents);
+    for (int i = 0; parents && i < table->foreign_count; i++)
+        catalog_release(parents[i]);
     catalog_release(table);
     return result;
 }
@@ -414,7 +588,7 @@ static int check_tables(struct op *op, struct check *check)
     struct database *database = check->prepared->session->database;
 
     for (int i = 0; i < SYSTEM_TABLE_COUNT; i++)
-        if (check_table(check, op, database->system[i]) != 0)
+        if (check_table(op, check, database->system[i], NULL) != 0)
             return OP_FAILED;
     for (int i = 0; i < check->table_count; i++)
         if (check_user_table(op, check, check->tables_found[i]) != 0)

@@ -305,8 +305,7 @@ int fkey_note_delete(struct op *op, struct session *session, const struct table_
 
 /* ---- the parent ----------------------------------------------------------------------------------- */
 
-/* "Key (a, b)=(1, x)". */
-static const char *key_text(struct op *op, const struct table_def *table, const int *numbers, int count, const struct datum *values)
+const char *fkey_key_text(struct op *op, const struct table_def *table, const int *numbers, int count, const struct datum *values)
 {
     struct index_column columns[KEY_COLUMNS_MAX];
     struct index_def index = {.column_count = count, .columns = columns};
@@ -367,10 +366,20 @@ static int find_parent(struct op *op, struct session *session, const struct tabl
     return result;
 }
 
+int fkey_has_parent(struct op *op, struct session *session, const struct table_def *parent, const struct foreign_def *foreign,
+                    const struct datum *values, bool *has)
+{
+    struct bytes key;
+
+    int result = find_parent(op, session, parent, foreign, values, &key);
+    *has = result == 0 && key.data;
+    return result;
+}
+
 static int fail_absent(struct op *op, const struct table_def *child, const struct table_def *parent, const struct foreign_def *foreign,
                        const struct datum *values)
 {
-    const char *key = key_text(op, child, foreign->child_numbers, foreign->count, values);
+    const char *key = fkey_key_text(op, child, foreign->child_numbers, foreign->count, values);
 
     op_fail(op, "23503", "insert or update on table \"%s\" violates foreign key constraint \"%s\"", child->name, foreign->name);
     if (key)
@@ -626,7 +635,7 @@ static int run_child(struct op *op, const struct due *due)
 
 static int fail_referenced(struct op *op, const struct due *due)
 {
-    const char *key = key_text(op, due->parent, due->foreign->parent_numbers, due->foreign->count, due->event->values);
+    const char *key = fkey_key_text(op, due->parent, due->foreign->parent_numbers, due->foreign->count, due->event->values);
 
     op_fail(op, "23503", "update or delete on table \"%s\" violates foreign key constraint \"%s\" on table \"%s\"", due->parent->name,
             due->foreign->name, due->child->name);

@@ -25,6 +25,11 @@ void fkey_rollback(struct session *session, int position);
 void fkey_end(struct session *session);     /* of the transaction */
 void fkey_close(struct session *session);
 /* All rows of a new constraint's child: 23503. */
+/* Does the snapshot show a parent for these values of the child's columns, none of which is null? */
+int fkey_has_parent(struct op *op, struct session *session, const struct table_def *parent, const struct foreign_def *foreign,
+                    const struct datum *values, bool *has) MUST_CHECK;
+/* "Key (a, b)=(1, x)" */
+const char *fkey_key_text(struct op *op, const struct table_def *table, const int *numbers, int count, const struct datum *values);
 int fkey_verify(struct op *op, struct session *session, const struct table_def *child, const struct foreign_def *foreign) MUST_CHECK;
 
 /* ---- internal.c ---- */

@@ -210,6 +210,16 @@ int row_exprs_check(struct op *op, struct row_exprs *exprs, const struct datum *
     return 0;
 }
 
+int row_exprs_check_one(struct op *op, struct row_exprs *exprs, const struct datum *values, int check, bool *failed)
+{
+    struct datum value;
+
+    fill(&exprs->batch, values);
+    int result = run(op, exprs->session, exprs->checks[check], &op->arena, &value);
+    *failed = result == 0 && !value.null && !value.b;
+    return result;
+}
+
 int row_exprs_extend(struct op *op, struct row_exprs *exprs, const struct datum *values, struct datum *all)
 {
     int columns = exprs->table->column_count;

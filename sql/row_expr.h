@@ -19,6 +19,8 @@ void row_exprs_close(struct row_exprs *exprs);
 int row_exprs_generate(struct op *op, struct row_exprs *exprs, struct datum *values) MUST_CHECK;
 /* Checks every CHECK constraint: *failed is the first that is false, or NULL. */
 int row_exprs_check(struct op *op, struct row_exprs *exprs, const struct datum *values, const struct check_def **failed) MUST_CHECK;
+/* Checks one of them. */
+int row_exprs_check_one(struct op *op, struct row_exprs *exprs, const struct datum *values, int check, bool *failed) MUST_CHECK;
 /* The whole row: columns are copied to `all`, behind them come the expressions.  Their bytes live in the op's scratch arena. */
 int row_exprs_extend(struct op *op, struct row_exprs *exprs, const struct datum *values, struct datum *all) MUST_CHECK;
 /* Whether an index has an entry for this row, whose expressions have been computed. */
