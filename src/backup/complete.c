@@ -144,16 +144,9 @@ int backup__publish(struct op *op, struct vfs *vfs, const char *part, const char
     os_close(file);
     if (result)
         return OP_FAILED;
-    if (overwrite) {
-        if (backup__check_place(op, vfs, path, true))
-            return OP_FAILED;
-    } else {
-        /* An empty file reserves the name: renaming would silently replace what somebody else has put there meanwhile. */
-        if (os_open(op, vfs, path, OS_OPEN_CREATE | OS_OPEN_EXCLUSIVE, &file))
-            return OP_FAILED;
-        os_close(file);
-    }
-    return os_rename(op, vfs, part, path);
+    if (!overwrite)
+        return os_rename_new(op, vfs, part, path);      /* somebody else may have put something there meanwhile */
+    return backup__check_place(op, vfs, path, true) ? OP_FAILED : os_rename(op, vfs, part, path);
 }
 
 /* ---- replay --------------------------------------------------------------------------------------- */

@@ -599,7 +599,7 @@ static int fault_remove(struct op *op, struct vfs *base, const char *path)
     return error ? os__fail(op, error, "remove", path) : OP_OK;
 }
 
-static int fault_rename(struct op *op, struct vfs *base, const char *from, const char *to)
+static int fault_rename(struct op *op, struct vfs *base, const char *from, const char *to, bool replace)
 {
     struct fault_vfs *vfs = fault_vfs(base);
     struct fault_data *data, **replaced;
@@ -610,6 +610,8 @@ static int fault_rename(struct op *op, struct vfs *base, const char *from, const
     data = *find(vfs, from);
     if (!error && !data)
         error = ENOENT;
+    if (!error && !replace && *find(vfs, to))
+        error = EEXIST;
     if (!error && strcmp(from, to) != 0) {
         replaced = find(vfs, to);
         if (*replaced)

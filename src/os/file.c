@@ -72,7 +72,12 @@ int os_remove(struct op *op, struct vfs *vfs, const char *path)
 
 int os_rename(struct op *op, struct vfs *vfs, const char *from, const char *to)
 {
-    return vfs->methods->rename(op, vfs, from, to);
+    return vfs->methods->rename(op, vfs, from, to, true);
+}
+
+int os_rename_new(struct op *op, struct vfs *vfs, const char *from, const char *to)
+{
+    return vfs->methods->rename(op, vfs, from, to, false);
 }
 
 int os_list(struct op *op, struct vfs *vfs, const char *directory, int (*visit)(void *arg, struct op *op, const char *name), void *arg)

@@ -350,7 +350,7 @@ static int memory_remove(struct op *op, struct vfs *base, const char *path)
     return OP_OK;
 }
 
-static int memory_rename(struct op *op, struct vfs *base, const char *from, const char *to)
+static int memory_rename(struct op *op, struct vfs *base, const char *from, const char *to, bool replace)
 {
     struct memory_vfs *vfs = memory_vfs(base);
     struct memory_data *data, **replaced;
@@ -363,6 +363,8 @@ static int memory_rename(struct op *op, struct vfs *base, const char *from, cons
     data = *find(vfs, from);
     if (!data) {
         result = os__fail(op, ENOENT, "rename", from);
+    } else if (!replace && *find(vfs, to)) {
+        result = os__fail(op, EEXIST, "rename", from);
     } else if (strcmp(from, to) != 0) {
         replaced = find(vfs, to);
         if (*replaced)

@@ -28,7 +28,8 @@ struct vfs_methods {
     int (*open)(struct op *op, struct vfs *vfs, const char *path, int flags, struct os_file **file);
     int (*exists)(struct op *op, struct vfs *vfs, const char *path, bool *exists);
     int (*remove)(struct op *op, struct vfs *vfs, const char *path);    /* durable on return; absent is fine */
-    int (*rename)(struct op *op, struct vfs *vfs, const char *from, const char *to);    /* durable on return */
+    /* Durable on return.  Without `replace` it fails (58P02) when there is a file `to`. */
+    int (*rename)(struct op *op, struct vfs *vfs, const char *from, const char *to, bool replace);
     int (*list)(struct op *op, struct vfs *vfs, const char *directory, int (*visit)(void *arg, struct op *op, const char *name),
                 void *arg);
     void (*destroy)(struct vfs *vfs);
@@ -77,6 +78,8 @@ int os_open(struct op *op, struct vfs *vfs, const char *path, int flags, struct 
 int os_exists(struct op *op, struct vfs *vfs, const char *path, bool *exists) MUST_CHECK;
 int os_remove(struct op *op, struct vfs *vfs, const char *path) MUST_CHECK;
 int os_rename(struct op *op, struct vfs *vfs, const char *from, const char *to) MUST_CHECK;
+/* The same, but never over a file that is there: 58P02. */
+int os_rename_new(struct op *op, struct vfs *vfs, const char *from, const char *to) MUST_CHECK;
 /* Calls visit for the name of each file of the directory, in no order; its failure ends the walk.  58P01 without such a directory. */
 int os_list(struct op *op, struct vfs *vfs, const char *directory, int (*visit)(void *arg, struct op *op, const char *name),
             void *arg) MUST_CHECK;

@@ -433,10 +433,15 @@ static int move(struct op *op, struct overlay_vfs *vfs, const char *from, const 
     return OP_OK;
 }
 
-static int overlay_rename(struct op *op, struct vfs *base, const char *from, const char *to)
+static int overlay_rename(struct op *op, struct vfs *base, const char *from, const char *to, bool replace)
 {
     struct overlay_vfs *vfs = overlay_vfs(base);
+    bool taken = false;
 
+    if (!replace && overlay_exists(op, base, to, &taken) != OP_OK)
+        return OP_FAILED;
+    if (taken)
+        return os__fail(op, EEXIST, "rename", to);
     os_mutex_lock(&vfs->mutex);
     int result = move(op, vfs, from, to);
     os_mutex_unlock(&vfs->mutex);

@@ -268,12 +268,12 @@ static int disk_remove(struct op *op, struct vfs *vfs, const char *path)
     return os_remove(op, shadow->upper, path);
 }
 
-static int disk_rename(struct op *op, struct vfs *vfs, const char *from, const char *to)
+static int disk_rename(struct op *op, struct vfs *vfs, const char *from, const char *to, bool replace)
 {
     struct shadow *shadow = (struct shadow *)vfs;
     if (strcmp(from, shadow->path) == 0 || strcmp(to, shadow->path) == 0)
         return op_fail(op, "0A000", "\"%s\" cannot be renamed: it is only looked at", shadow->path);
-    return os_rename(op, shadow->upper, from, to);
+    return replace ? os_rename(op, shadow->upper, from, to) : os_rename_new(op, shadow->upper, from, to);
 }
 
 static int disk_list(struct op *op, struct vfs *vfs, const char *directory, int (*visit)(void *arg, struct op *op, const char *name),

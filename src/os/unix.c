@@ -259,10 +259,26 @@ static int unix_remove(struct op *op, struct vfs *vfs, const char *path)
     return sync_directory(op, path);
 }
 
-static int unix_rename(struct op *op, struct vfs *vfs, const char *from, const char *to)
+/* One step, where the file system can do that; else an empty file is made first, which reserves the name. */
+static int rename_new(const char *from, const char *to)
 {
-    if (rename(from, to) != 0)
-        return os__fail(op, errno, "rename", from);
+    int fd;
+
+    if (renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE) == 0)
+        return 0;
+    if (errno != EINVAL && errno != ENOSYS)
+        return -1;
+    fd = open_retrying(to, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC);
+    if (fd < 0)
+        return -1;
+    close(fd);
+    return rename(from, to);
+}
+
+static int unix_rename(struct op *op, struct vfs *vfs, const char *from, const char *to, bool replace)
+{
+    if ((replace ? rename(from, to) : rename_new(from, to)) != 0)
+        return os__fail(op, errno, "rename", errno == EEXIST ? to : from);
     return sync_directory(op, to) || sync_directory(op, from) ? OP_FAILED : OP_OK;
 }
 

@@ -21,7 +21,7 @@
 #include "src/base/rng.h"
 #include "src/os/os.h"
 
-enum call { READ, WRITE, TRUNCATE, OPEN, SYNC, DIRECTORY_SYNC, LOCK, RENAME, UNLINK, STAT, CALLS };
+enum call { READ, WRITE, TRUNCATE, OPEN, SYNC, DIRECTORY_SYNC, LOCK, RENAME, RENAME_NEW, UNLINK, STAT, CALLS };
 
 static struct rng rng;
 static int interrupts[CALLS], errors[CALLS];    /* one in so many calls is interrupted; errno of the next call; 0: none */
@@ -106,6 +106,13 @@ int __wrap_rename(const char *from, const char *to);
 int __wrap_rename(const char *from, const char *to)
 {
     return fails(RENAME) ? -1 : __real_rename(from, to);
+}
+
+int __real_renameat2(int from_directory, const char *from, int to_directory, const char *to, unsigned flags);
+int __wrap_renameat2(int from_directory, const char *from, int to_directory, const char *to, unsigned flags);
+int __wrap_renameat2(int from_directory, const char *from, int to_directory, const char *to, unsigned flags)
+{
+    return fails(RENAME_NEW) ? -1 : __real_renameat2(from_directory, from, to_directory, to, flags);
 }
 
 int __real_unlink(const char *path);
@@ -293,6 +300,8 @@ static void names_and_locks_that_fail_say_so(void **state)
     expect_failure(os_rename(&op, vfs, path, other), "58030", "rename");
     errors[RENAME] = ENOSPC;
     expect_failure(os_rename(&op, vfs, path, other), "53100", "rename");
+    errors[RENAME_NEW] = EIO;
+    expect_failure(os_rename_new(&op, vfs, path, other), "58030", "rename");
     errors[UNLINK] = EACCES;
     expect_failure(os_remove(&op, vfs, path), "42501", "remove");
     errors[STAT] = EIO;
@@ -317,6 +326,24 @@ static void names_and_locks_that_fail_say_so(void **state)
     expect_failure(os_open(&op, vfs, path, 0, &file), "58030", "open");
 }
 
+/* Then an empty file reserves the name. */
+static void a_file_system_without_exclusive_renaming_replaces_nothing_either(void **state)
+{
+    struct os_file *file;
+
+    (void)state;
+    os_close(opened());
+    assert_int_equal(os_open(&op, vfs, other, OS_OPEN_CREATE, &file), OP_OK);
+    os_close(file);
+    errors[RENAME_NEW] = EINVAL;
+    expect_failure(os_rename_new(&op, vfs, path, other), "58P02", "rename");
+    assert_int_equal(os_remove(&op, vfs, other), OP_OK);
+    errors[RENAME_NEW] = ENOSYS;
+    assert_int_equal(os_rename_new(&op, vfs, path, other), OP_OK);
+    assert_int_equal(access(path, F_OK), -1);
+    assert_int_equal(access(other, F_OK), 0);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin_test, end_test)
@@ -327,6 +354,7 @@ int main(void)
         TEST(an_error_after_a_part_was_done_is_reported),
         TEST(a_name_that_cannot_be_made_durable_is_an_error),
         TEST(names_and_locks_that_fail_say_so),
+        TEST(a_file_system_without_exclusive_renaming_replaces_nothing_either),
     };
     const char *text = getenv("SEED");
     uint64_t seed = text ? strtoull(text, NULL, 10) : 1;

@@ -274,6 +274,29 @@ static void rename_replaces_its_target(void **state)
     expect_existence(b, true);
 }
 
+static void a_rename_to_a_new_name_replaces_nothing(void **state)
+{
+    struct os_file *file = opened(a, OS_OPEN_CREATE), *old = opened(b, OS_OPEN_CREATE);
+
+    assert_int_equal(os_write(&op, file, 0, "new", 3), OP_OK);
+    assert_int_equal(os_write(&op, old, 0, "old", 3), OP_OK);
+    os_close(file);
+    os_close(old);
+    assert_int_equal(os_rename_new(&op, vfs, a, b), OP_FAILED);
+    assert_string_equal(op.error.sqlstate, "58P02");
+    op_reset(&op);
+    file = opened(b, 0);
+    expect_bytes(file, 0, "old", 3);
+    os_close(file);
+    expect_existence(a, true);
+    assert_int_equal(os_remove(&op, vfs, b), OP_OK);
+    assert_int_equal(os_rename_new(&op, vfs, a, b), OP_OK);
+    expect_existence(a, false);
+    file = opened(b, 0);
+    expect_bytes(file, 0, "new", 3);
+    os_close(file);
+}
+
 static void renaming_an_absent_file_says_58P01(void **state)
 {
     expect_refusal(os_rename(&op, vfs, a, b), "58P01", a);
@@ -434,6 +457,7 @@ int main(void)
         TEST(a_removed_file_lives_on_for_who_has_it_open),
         TEST(removing_an_absent_file_is_fine),
         TEST(rename_replaces_its_target),
+        TEST(a_rename_to_a_new_name_replaces_nothing),
         TEST(renaming_an_absent_file_says_58P01),
         TEST(a_lock_keeps_out_other_openers_until_it_is_closed),
         TEST(identity_is_equal_for_one_file_and_different_for_two),
