@@ -431,6 +431,9 @@ void txn_scan_close(struct txn_scan *scan)
     if (scan->session == NULL) {
         return;
     }
+    if (scan->ssi != NULL) {
+        ssi__scan_closed(scan->ssi);
+    }
     btree_cursor_close(&scan->cursor);
     arena_free(&scan->arena);
     scan->session->open_scans--;

@@ -482,15 +482,37 @@ int siread__hand_over(struct op *op, struct ssi_txn *from, struct ssi_txn *to)
     return 0;
 }
 
+/* info->range_mutex held. */
+static void unlist_range(struct ssi_range *range)
+{
+    *(range->prev != NULL ? &range->prev->next : &range->info->ranges) = range->next;
+    if (range->next != NULL) {
+        range->next->prev = range->prev;
+    }
+}
+
+void ssi__scan_closed(struct ssi_range *range)
+{
+    struct tree_info *info = range->info;
+
+    os_mutex_lock(&info->range_mutex);
+    unlist_range(range);
+    range->indexed = true;
+    range->priority = siread__priority(range);
+    siread__index(&info->range_index, range);
+    os_mutex_unlock(&info->range_mutex);
+}
+
 static void free_range_list(struct ssi_range *ranges)
 {
     for (struct ssi_range *range = ranges, *next; range != NULL; range = next) {
         struct tree_info *info = range->info;
         next = range->own_next;
         os_mutex_lock(&info->range_mutex);
-        *(range->prev != NULL ? &range->prev->next : &info->ranges) = range->next;
-        if (range->next != NULL) {
-            range->next->prev = range->prev;
+        if (range->indexed) {
+            siread__unindex(&info->range_index, range);
+        } else {
+            unlist_range(range);
         }
         os_mutex_unlock(&info->range_mutex);
         atomic_fetch_sub_explicit(&info->sireads, 1, memory_order_relaxed);

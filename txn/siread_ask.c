@@ -58,26 +58,60 @@ static int meet_points(struct op *op, struct txn_session *session, struct tree_i
     return rc;
 }
 
+struct question {
+    struct op *op;
+    struct txn_session *session;
+    struct bytes was, is;
+    const void *row;
+    bool skip_was;          /* those that hold the old key have been asked */
+};
+
+static int ask_range(void *arg, struct ssi_range *range)
+{
+    struct question *question = arg;
+    struct txn_change change = { question->row, siread__covers(range, question->was), siread__covers(range, question->is) };
+
+    if (range->reader == question->session->ssi || (question->skip_was && change.was) || !matters(range->predicate, &change)) {
+        return 0;
+    }
+    return meet_reader(question->op, question->session, range->reader);
+}
+
 static int meet_ranges(struct op *op, struct txn_session *session, struct tree_info *info, struct bytes was, struct bytes is,
                        const void *row)
 {
+    struct question question = { op, session, was, is, row, false };
     int rc = 0;
 
     os_mutex_lock(&info->range_mutex);
     for (struct ssi_range *range = info->ranges; range != NULL && rc == 0; range = range->next) {
-        if (range->reader == session->ssi) {
-            continue;
-        }
-        struct txn_change change = { row, siread__covers(range, was), siread__covers(range, is) };
-        if (matters(range->predicate, &change)) {
-            rc = meet_reader(op, session, range->reader);
-        }
+        rc = ask_range(&question, range);
+    }
+    if (rc == 0 && was.data != NULL) {
+        rc = siread__each_holding(info->range_index, was, ask_range, &question);
+    }
+    if (rc == 0 && is.data != NULL) {
+        question.skip_was = true;
+        rc = siread__each_holding(info->range_index, is, ask_range, &question);
     }
     os_mutex_unlock(&info->range_mutex);
     return rc;
 }
 
 /* ---- trees that are gone --------------------------------------------------------------------------- */
+
+struct question_for_all {
+    struct op *op;
+    struct txn_session *session;
+    const struct txn_change *change;
+};
+
+static int ask_any_range(void *arg, struct ssi_range *range)
+{
+    struct question_for_all *question = arg;
+
+    return matters(range->predicate, question->change) ? meet_reader(question->op, question->session, range->reader) : 0;
+}
 
 /* All that was read of a tree, wherever in it. */
 static int meet_all(struct op *op, struct txn_session *session, struct tree_info *info, const struct txn_change *change)
@@ -94,12 +128,12 @@ static int meet_all(struct op *op, struct txn_session *session, struct tree_info
         }
         siread__unlock_bucket(bucket);
     }
+    struct question_for_all question = { op, session, change };
     os_mutex_lock(&info->range_mutex);
     for (struct ssi_range *range = info->ranges; range != NULL && rc == 0; range = range->next) {
-        if (matters(range->predicate, change)) {
-            rc = meet_reader(op, session, range->reader);
-        }
+        rc = ask_any_range(&question, range);
     }
+    rc = rc == 0 ? siread__each(info->range_index, ask_any_range, &question) : rc;
     os_mutex_unlock(&info->range_mutex);
     return rc;
 }

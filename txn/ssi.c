@@ -227,32 +227,54 @@ static struct ssi_txn *new_txn(struct op *op, struct txn_session *session)
     return self;
 }
 
+static void append_to(struct ssi_txn **first, struct ssi_txn **last, struct ssi_txn *self)
+{
+    self->next = NULL;
+    self->prev = *last;
+    *(*last != NULL ? &(*last)->next : first) = self;
+    *last = self;
+}
+
+static void take_from(struct ssi_txn **first, struct ssi_txn **last, struct ssi_txn *self)
+{
+    *(self->prev != NULL ? &self->prev->next : first) = self->next;
+    *(self->next != NULL ? &self->next->prev : last) = self->prev;
+}
+
 static void enter(struct ssi *ssi, struct ssi_txn *self)
 {
     self->begin_number = ++ssi->clock;
-    self->prev = ssi->last;
-    *(ssi->last != NULL ? &ssi->last->next : &ssi->first) = self;
-    ssi->last = self;
-    ssi->in_progress++;
-    if (self->read_only) {
-        self->pending = ssi->writers;
-    } else {
+    append_to(&ssi->first, &ssi->last, self);
+    if (!self->read_only) {
         ssi->writers++;
+        return;
     }
+    self->pending = ssi->writers;
+    self->next_reader = ssi->readers;
+    if (ssi->readers != NULL) {
+        ssi->readers->prev_reader = self;
+    }
+    ssi->readers = self;
 }
 
-static void unlist(struct ssi *ssi, struct ssi_txn *self)
+static void leave(struct ssi *ssi, struct ssi_txn *self)
 {
-    *(self->prev != NULL ? &self->prev->next : &ssi->first) = self->next;
-    *(self->next != NULL ? &self->next->prev : &ssi->last) = self->prev;
+    take_from(&ssi->first, &ssi->last, self);
+    if (!self->read_only) {
+        ssi->writers--;
+        return;
+    }
+    *(self->prev_reader != NULL ? &self->prev_reader->next_reader : &ssi->readers) = self->next_reader;
+    if (self->next_reader != NULL) {
+        self->next_reader->prev_reader = self->prev_reader;
+    }
 }
 
 /* G8: after a writer ended, the read-only transactions of its time look again. */
 static void settle_readers(struct ssi *ssi, const struct ssi_txn *ended)
 {
-    for (struct ssi_txn *reader = ssi->last; reader != NULL && reader->begin_number > ended->begin_number;
-         reader = reader->prev) {
-        if (!reader->read_only || reader->ended || reader->pending == 0) {
+    for (struct ssi_txn *reader = ssi->readers; reader != NULL; reader = reader->next_reader) {
+        if (reader->begin_number < ended->begin_number || reader->pending == 0) {
             continue;
         }
         if (!ended->aborted && ended->wrote && ended->earliest_out <= reader->read_ts) {
@@ -409,6 +431,21 @@ int ssi__commit(struct op *op, struct txn_session *session, void (*append)(struc
     return 0;
 }
 
+/* It is on no list any more. */
+static void forget(struct ssi *ssi, struct ssi_txn *gone)
+{
+    siread__forget(gone);
+    os_mutex_lock(&ssi->graph);
+    while (gone->out != NULL) {
+        remove_link(gone->out);
+    }
+    while (gone->in != NULL) {
+        remove_link(gone->in);
+    }
+    os_mutex_unlock(&ssi->graph);
+    ssi__unref(gone);
+}
+
 void ssi__end(struct txn_session *session, bool committed)
 {
     struct txn_manager *manager = session->manager;
@@ -422,15 +459,20 @@ void ssi__end(struct txn_session *session, bool committed)
     if (committed && committed_at(self) == 0) {
         atomic_store(&self->commit_ts, atomic_load(&manager->visible_ts));
     }
-    ssi->in_progress--;
-    ssi->retained++;
+    leave(ssi, self);
+    if (committed) {
+        append_to(&ssi->first_ended, &ssi->last_ended, self);
+        ssi->retained++;
+    }
     if (!self->read_only) {
-        ssi->writers--;
         settle_readers(ssi, self);
         os_cond_broadcast(&ssi->changed);
     }
     os_mutex_unlock(&ssi->graph);
     session->ssi = NULL;
+    if (!committed) {
+        forget(ssi, self);
+    }
     ssi__unref(self);
     ssi__purge(manager);
 }
@@ -441,30 +483,24 @@ void ssi__end(struct txn_session *session, bool committed)
  * merged into one stand-in: it has read all that they read, widened, has ended when the last of them did, and takes over their edges
  * to writers in progress.  Edges to them need no list: their readers have noted when they committed.  As writers they are themselves
  * still, as long as a version of theirs is kept, and have noted the earliest commit to which they have an edge. */
-static struct ssi_txn *take_oldest_committed(struct ssi *ssi)
+static struct ssi_txn *take_ended(struct ssi *ssi)
 {
-    for (struct ssi_txn *txn = ssi->first; txn != NULL; txn = txn->next) {
-        if (txn->ended && !txn->aborted) {
-            unlist(ssi, txn);
-            ssi->retained--;
-            return txn;
-        }
+    struct ssi_txn *oldest = ssi->first_ended;
+
+    if (oldest != NULL) {
+        take_from(&ssi->first_ended, &ssi->last_ended, oldest);
+        ssi->retained--;
     }
-    return NULL;
+    return oldest;
 }
 
 /* Without memory for the summary it stays, and is forgotten in its time. */
-static void relist(struct ssi *ssi, struct ssi_txn *self)
+static void put_back(struct ssi *ssi, struct ssi_txn *self)
 {
-    struct ssi_txn *after = ssi->last;
-
-    while (after != NULL && after->begin_number > self->begin_number) {
-        after = after->prev;
-    }
-    self->prev = after;
-    self->next = after != NULL ? after->next : ssi->first;
-    *(after != NULL ? &after->next : &ssi->first) = self;
-    *(self->next != NULL ? &self->next->prev : &ssi->last) = self;
+    self->prev = NULL;
+    self->next = ssi->first_ended;
+    *(ssi->first_ended != NULL ? &ssi->first_ended->prev : &ssi->last_ended) = self;
+    ssi->first_ended = self;
     ssi->retained++;
 }
 
@@ -505,7 +541,7 @@ static void summarise(struct txn_manager *manager)
     for (;;) {
         os_mutex_lock(&ssi->graph);
         bool due = ssi->retained > manager->options.ended_kept && !ssi->summarising;
-        gone = due ? take_oldest_committed(ssi) : NULL;
+        gone = due ? take_ended(ssi) : NULL;
         if (gone != NULL) {
             ssi->summarising = true;
             absorb(&op, ssi, gone);
@@ -519,7 +555,7 @@ static void summarise(struct txn_manager *manager)
         absorb(&op, ssi, gone);         /* the edges of writers that met it in between */
         ssi->summarising = false;
         if (!done) {
-            relist(ssi, gone);
+            put_back(ssi, gone);
         }
         os_mutex_unlock(&ssi->graph);
         if (!done) {
@@ -532,17 +568,12 @@ static void summarise(struct txn_manager *manager)
 }
 
 /* Nobody in progress is a contemporary of what was summarised; graph latch held. */
-static bool summary_is_over(struct ssi *ssi)
+static bool summary_is_over(const struct ssi *ssi)
 {
     if (ssi->summarising || ssi->summary.end_number == 0) {
         return false;
     }
-    for (struct ssi_txn *txn = ssi->first; txn != NULL && txn->begin_number < ssi->summary.end_number; txn = txn->next) {
-        if (!txn->ended) {
-            return false;
-        }
-    }
-    return true;
+    return ssi->first == NULL || ssi->first->begin_number > ssi->summary.end_number;
 }
 
 static void forget_summary(struct ssi *ssi)
@@ -566,28 +597,13 @@ static void forget_summary(struct ssi *ssi)
     os_mutex_unlock(&ssi->graph);
 }
 
-/* The oldest ended transaction of which nobody in progress is a contemporary (G6). */
-static struct ssi_txn *take_forgettable(struct ssi *ssi)
+/* Of the oldest ended transaction nobody in progress is a contemporary (G6). */
+static bool is_forgettable(const struct ssi *ssi)
 {
-    uint64_t oldest = UINT64_MAX;
-
-    for (struct ssi_txn *txn = ssi->first; txn != NULL; txn = txn->next) {
-        if (!txn->ended && !PLANTED("ssi-freed-early")) {
-            oldest = txn->begin_number;
-            break;
-        }
+    if (ssi->first_ended == NULL) {
+        return false;
     }
-    for (struct ssi_txn *txn = ssi->first; txn != NULL; txn = txn->next) {
-        if (txn->begin_number > oldest) {
-            break;
-        }
-        if (txn->ended && (txn->aborted || txn->end_number < oldest)) {
-            unlist(ssi, txn);
-            ssi->retained--;
-            return txn;
-        }
-    }
-    return NULL;
+    return ssi->first == NULL || ssi->first_ended->end_number < ssi->first->begin_number || PLANTED("ssi-freed-early");
 }
 
 void ssi__purge(struct txn_manager *manager)
@@ -597,19 +613,10 @@ void ssi__purge(struct txn_manager *manager)
 
     do {
         os_mutex_lock(&ssi->graph);
-        gone = take_forgettable(ssi);
+        gone = is_forgettable(ssi) ? take_ended(ssi) : NULL;
         os_mutex_unlock(&ssi->graph);
         if (gone != NULL) {
-            siread__forget(gone);
-            os_mutex_lock(&ssi->graph);
-            while (gone->out != NULL) {
-                remove_link(gone->out);
-            }
-            while (gone->in != NULL) {
-                remove_link(gone->in);
-            }
-            os_mutex_unlock(&ssi->graph);
-            ssi__unref(gone);
+            forget(ssi, gone);
         }
     } while (gone != NULL);
     summarise(manager);

@@ -44,6 +44,8 @@ int ssi__scan_covers(struct op *op, struct txn_session *session, struct tree_inf
 /* The scan ended at this row: what is recorded ends there too. */
 int ssi__scan_stopped(struct op *op, struct tree_info *info, struct ssi_range *record, struct bytes key, bool backward)
     MUST_CHECK;
+/* The scan is closed: the interval grows no more. */
+void ssi__scan_closed(struct ssi_range *record);
 /* A version by this writer, newer than the snapshot, was met. */
 int ssi__read_met_newer(struct op *op, struct txn_session *session, struct ssi_txn *writer) MUST_CHECK;
 

@@ -45,7 +45,11 @@ struct siread_bound {
 
 /* One interval read; grows with its scan.  All but the lists is guarded by info->range_mutex. */
 struct ssi_range {
-    struct ssi_range *next, *prev;      /* of the tree; info->range_mutex */
+    struct ssi_range *next, *prev;      /* of the tree while it may grow; info->range_mutex */
+    struct ssi_range *left, *right;     /* in the tree's index after that: siread_index.c; info->range_mutex */
+    const struct siread_bound *reach;
+    uint32_t priority;
+    bool indexed;
     struct ssi_range *own_next;         /* of the reader, as for points */
     struct ssi_txn *reader;
     struct tree_info *info;
@@ -56,7 +60,8 @@ struct ssi_range {
 struct ssi_txn {
     atomic_uint references;             /* one of the graph, one of its session, one of its writer */
     struct txn_manager *manager;
-    struct ssi_txn *next, *prev;        /* all that the graph knows; graph latch */
+    struct ssi_txn *next, *prev;        /* of those in progress, or of those that have ended; graph latch */
+    struct ssi_txn *next_reader, *prev_reader;  /* of the read-only ones in progress; graph latch */
     CommitTs read_ts;                   /* constant */
     bool read_only;                     /* declared; constant */
     _Atomic CommitTs commit_ts;         /* 0 in progress; written under the graph latch */
@@ -83,10 +88,11 @@ enum { SIREAD_BUCKETS = 1 << 14, WIDES_MAX = 64 };
 struct ssi {
     struct os_mutex graph;              /* RANK_SSI_GRAPH */
     struct os_cond changed;             /* a transaction ended: DEFERRABLE ones look again */
-    struct ssi_txn *first, *last;       /* by begin_number */
+    struct ssi_txn *first, *last;       /* in progress, by begin_number */
+    struct ssi_txn *first_ended, *last_ended;   /* committed, by end_number */
+    struct ssi_txn *readers;            /* in progress and read-only */
     uint64_t clock;
     uint32_t writers;                   /* not read-only, and not yet visible or undone */
-    uint32_t in_progress;
     uint32_t retained;                  /* ended, still known */
     struct ssi_txn summary;             /* stands for ended transactions that were too many: see ssi.c */
     bool summarising;                   /* somebody works on the summary's reads; graph latch */
@@ -100,6 +106,14 @@ int ssi__add_edge(struct op *op, struct ssi *ssi, struct ssi_txn *self, struct s
 bool ssi__concurrent(const struct ssi_txn *reader, const struct ssi_txn *writer);
 /* All that `from` has read is read by `to` from now on, widened to an interval per tree. */
 int siread__hand_over(struct op *op, struct ssi_txn *from, struct ssi_txn *to) MUST_CHECK;
+/* The index of intervals of one tree; info->range_mutex held. */
+void siread__index(struct ssi_range **root, struct ssi_range *range);
+void siread__unindex(struct ssi_range **root, struct ssi_range *range);
+uint32_t siread__priority(const struct ssi_range *range);
+/* Those that hold the key, or all, until one visit fails. */
+int siread__each_holding(struct ssi_range *root, struct bytes key, int (*visit)(void *arg, struct ssi_range *range), void *arg)
+    MUST_CHECK;
+int siread__each(struct ssi_range *root, int (*visit)(void *arg, struct ssi_range *range), void *arg) MUST_CHECK;
 /* A point's bucket, and whether it is that of a key; whether an interval holds a key. */
 struct siread_bucket *siread__lock_bucket(struct ssi *ssi, uint64_t hash);
 void siread__unlock_bucket(struct siread_bucket *bucket);

@@ -48,7 +48,8 @@ struct tree_info {
     atomic_uint_fast64_t entries;       /* versions and locks on its chains; changed under a leaf latch of the tree */
     atomic_uint_fast64_t recovered;     /* those of losers: while there are any the records' hints cannot be trusted */
     atomic_uint_fast64_t sireads;       /* SIREAD intervals and points on it */
-    struct ssi_range *ranges;           /* SIREAD intervals; `range_mutex` */
+    struct ssi_range *ranges;           /* SIREAD intervals that may grow; `range_mutex` */
+    struct ssi_range *range_index;      /* the others; `range_mutex` */
     struct former_tree *_Atomic formers;    /* trees in the place of which it is; siread_ask.c; pushed under manager->mutex */
     struct os_mutex range_mutex;        /* RANK_SSI */
     atomic_uint run_count;              /* runs of appended rows; runs.c; changed under run_latch */
