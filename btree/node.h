@@ -81,6 +81,19 @@ static_assert(offsetof(struct node_head, flags) == 50, "flags at 50");
 static_assert(sizeof(struct node_slot) == NODE_SLOT_BYTES, "a slot is 8 bytes on disk");
 static_assert(offsetof(struct node_slot, head) == 4, "head at 4 of the slot");
 
+/* A page of an overflow chain: overflow.c. */
+struct overflow_head {
+    struct page_head page;
+    uint64_t next;
+    uint32_t len;
+    uint32_t zero;
+};
+
+enum { OVERFLOW_HEAD_BYTES = 48 };
+
+static_assert(sizeof(struct overflow_head) == OVERFLOW_HEAD_BYTES, "an overflow page's head is 48 bytes on disk");
+static_assert(offsetof(struct overflow_head, next) == 32, "next page at 32");
+
 /* A page seen as a node; passed by copy. */
 struct node {
     uint8_t *data;

@@ -24,18 +24,6 @@
 #include "btree/btree_int.h"
 #include "src/base/endian.h"
 
-struct overflow_head {
-    struct page_head page;
-    uint64_t next;
-    uint32_t len;
-    uint32_t zero;
-};
-
-enum { OVERFLOW_HEAD_BYTES = 48 };
-
-static_assert(sizeof(struct overflow_head) == OVERFLOW_HEAD_BYTES, "an overflow page's head is 48 bytes on disk");
-static_assert(offsetof(struct overflow_head, next) == 32, "next page at 32");
-
 bool reference_get(struct bytes stored, struct reference *reference)
 {
     if (stored.len != NODE_REFERENCE_BYTES)

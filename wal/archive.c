@@ -34,28 +34,6 @@
 
 enum { RETRY_NS = 1000 * 1000 * 1000, COPY_BYTES = 256 * 1024, NAME_BYTES = 33, ARCHIVE_FORMAT = 1 };
 
-struct wal__archive_head {
-    char magic[16];
-    uint32_t format;
-    uint32_t segment_size;
-    uint8_t database_id[16];
-    uint64_t timeline_id;
-    uint64_t log_id;
-    uint64_t number;
-    uint64_t epoch;
-    uint64_t epoch_start;
-    uint64_t previous_end;
-    uint64_t from;
-    uint64_t to;
-    int64_t written_us;
-    uint32_t bytes_crc;
-    uint32_t crc;
-};
-
-static_assert(sizeof(struct wal__archive_head) == 120, "archive head");
-static_assert(offsetof(struct wal__archive_head, from) == 88, "first LSN at 88");
-static_assert(offsetof(struct wal__archive_head, crc) == 116, "checksum at 116");
-
 struct wal__archive {
     struct wal *wal;
     char *directory;

@@ -20,6 +20,7 @@
  *     whole there are written once more, for they may be so in the kernel's cache only (see wal/settle.c).
  */
 #include "src/buf/buf_int.h"
+#include "src/buf/double_write.h"
 
 #include <string.h>
 
@@ -27,48 +28,25 @@
 #include "src/base/mem.h"
 #include "src/base/planted.h"
 
-#define DIRECTORY_MAGIC "Isolde pages\0\0\0"    /* 16 bytes with its NULs */
-
-struct directory_head {
-    char magic[16];
-    uint32_t crc;
-    uint32_t entries;
-    uint64_t batch;
-    uint8_t database_id[16];
-    uint64_t log_id;
-    uint32_t page_size;
-    uint32_t zero;
-};
-
-struct directory_entry {
-    uint64_t page_no;
-    uint64_t lsn;
-    uint32_t crc;
-    uint32_t zero;
-};
-
-static_assert(sizeof(struct directory_head) == 64, "directory head");
-static_assert(offsetof(struct directory_head, log_id) == 48, "log id at 48");
-static_assert(sizeof(struct directory_entry) == 24, "directory entry");
 static_assert(64 + 24 * BUF__BATCH_PAGES <= BUF__DIRECTORY_BYTES, "a batch's entries fit");
 
-enum { CRC_FROM = offsetof(struct directory_head, entries) };
+enum { CRC_FROM = offsetof(struct double_write_head, entries) };
 
 static void fill_directory(struct buf *buf)
 {
     uint8_t *directory = buf->batch_bytes;
     memset(directory, 0, BUF__DIRECTORY_BYTES);
-    struct directory_head head = {.magic = DIRECTORY_MAGIC, .entries = buf->batch_len, .batch = ++buf->batch_number,
+    struct double_write_head head = {.magic = DOUBLE_WRITE_MAGIC, .entries = buf->batch_len, .batch = ++buf->batch_number,
                                   .log_id = buf->slot.log_id, .page_size = buf->page_size};
     memcpy(head.database_id, buf->identity.database_id, sizeof(head.database_id));
     memcpy(directory, &head, sizeof(head));
     for (uint32_t i = 0; i < buf->batch_len; i++) {
         const uint8_t *page = directory + BUF__DIRECTORY_BYTES + (uint64_t)i * buf->page_size;
-        struct directory_entry entry = {.page_no = buf->batch[i].page_no,
+        struct double_write_entry entry = {.page_no = buf->batch[i].page_no,
                                         .lsn = get_u64(page + offsetof(struct page_head, lsn)), .crc = get_u32(page)};
         memcpy(directory + sizeof(head) + i * sizeof(entry), &entry, sizeof(entry));
     }
-    put_u32(directory + offsetof(struct directory_head, crc),
+    put_u32(directory + offsetof(struct double_write_head, crc),
             crc32c(0, directory + CRC_FROM, BUF__DIRECTORY_BYTES - CRC_FROM));
 }
 
@@ -82,15 +60,15 @@ int buf__double_write(struct op *op, struct buf *buf)
 }
 
 /* Reads the directory; *head->entries is 0 when there is nothing to restore. */
-static int read_directory(struct op *op, struct buf *buf, uint8_t *directory, struct directory_head *head)
+static int read_directory(struct op *op, struct buf *buf, uint8_t *directory, struct double_write_head *head)
 {
     size_t got;
-    *head = (struct directory_head){0};
+    *head = (struct double_write_head){0};
     if (os_read(op, buf->dw, 0, directory, BUF__DIRECTORY_BYTES, &got))
         return OP_FAILED;
-    struct directory_head seen;
+    struct double_write_head seen;
     memcpy(&seen, directory, sizeof(seen));
-    if (got < BUF__DIRECTORY_BYTES || memcmp(seen.magic, DIRECTORY_MAGIC, sizeof(seen.magic)) != 0 ||
+    if (got < BUF__DIRECTORY_BYTES || memcmp(seen.magic, DOUBLE_WRITE_MAGIC, sizeof(seen.magic)) != 0 ||
         seen.crc != crc32c(0, directory + CRC_FROM, BUF__DIRECTORY_BYTES - CRC_FROM) ||
         seen.log_id != buf->slot.log_id || seen.page_size != buf->page_size || seen.entries > BUF__BATCH_PAGES ||
         memcmp(seen.database_id, buf->identity.database_id, sizeof(seen.database_id)) != 0)
@@ -101,7 +79,7 @@ static int read_directory(struct op *op, struct buf *buf, uint8_t *directory, st
 
 /* Writes one page in its place: what is there already, or the copy, if the place fails its check and the copy does not.
  * A place beyond the end of the file was never written: the log still has all of that page. */
-static int restore_page(struct op *op, struct buf *buf, const struct directory_entry *entry, uint32_t index,
+static int restore_page(struct op *op, struct buf *buf, const struct double_write_entry *entry, uint32_t index,
                         uint8_t *page)
 {
     uint64_t offset = entry->page_no * buf->page_size;
@@ -123,7 +101,7 @@ static int restore_page(struct op *op, struct buf *buf, const struct directory_e
 
 int buf__double_write_restore(struct op *op, struct buf *buf)
 {
-    struct directory_head head;
+    struct double_write_head head;
     uint8_t *directory = op_heap_alloc(op, BUF__DIRECTORY_BYTES), *page = op_heap_alloc(op, buf->page_size);
     int result = directory && page ? OP_OK : OP_FAILED;
     /* What is concluded from both files must stay true after another crash. */
@@ -132,7 +110,7 @@ int buf__double_write_restore(struct op *op, struct buf *buf)
     if (result == OP_OK)
         result = read_directory(op, buf, directory, &head);
     for (uint32_t i = 0; result == OP_OK && i < head.entries; i++) {
-        struct directory_entry entry;
+        struct double_write_entry entry;
         memcpy(&entry, directory + sizeof(head) + i * sizeof(entry), sizeof(entry));
         result = restore_page(op, buf, &entry, i, page);
     }

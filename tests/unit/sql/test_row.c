@@ -186,9 +186,64 @@ static void random_rows_survive_their_records(void **state)
     op_end(&op);
 }
 
+/* isolde-format(5) shows the bytes of some rows, between ".\" rows" and ".\" end": "HEX HEX ...   the row". */
+static void compare_row(struct op *op, const struct table_def *def, char *line)
+{
+    static const struct datum rows[2][5] = {
+        {{.i = 1}, {.i = 7}, {.s = {(const uint8_t *)"ab", 2}}, {.d = 1.5}, {.b = true}},
+        {{.i = 1}, {.null = true}, {.s = {(const uint8_t *)"", 0}}, {.null = true}, {.b = true}},
+    };
+    struct row_buffer buffer = {0};
+    char *what = strchr(line, '('), shown[200] = "";
+
+    assert_non_null(what);
+    assert_int_equal(row_encode_value(op, def, rows[strstr(what, "NULL") != NULL], &buffer), 0);
+    for (size_t i = 0; i < buffer.len; i++)
+        snprintf(shown + 3 * i, 4, "%02X ", buffer.data[i]);
+    if (strncmp(line, shown, 3 * buffer.len) != 0 || strspn(line + 3 * buffer.len, " ") != (size_t)(what - line) - 3 * buffer.len)
+        fail_msg("the row is %s, and the page says %s", shown, line);
+    row_buffer_free(&buffer);
+}
+
+static void rows_have_the_bytes_that_the_manual_page_shows(void **state)
+{
+    static struct column_def columns[] = {
+        {.name = "id", .number = 1, .type = {TYPE_INT4, -1}}, {.name = "n", .number = 2, .type = {TYPE_INT4, -1}},
+        {.name = "s", .number = 3, .type = {TYPE_TEXT, -1}}, {.name = "d", .number = 4, .type = {TYPE_FLOAT8, -1}},
+        {.name = "b", .number = 5, .type = {TYPE_BOOL, -1}},
+    };
+    static struct index_column key[] = {{0, false, false}};
+    static struct index_def primary[] = {{.unique = true, .primary = true, .predicate = -1, .columns = key, .column_count = 1}};
+    struct table_def def = {.name = "t", .columns = columns, .column_count = 5, .has_primary = true, .indexes = primary, .index_count = 1};
+    const char *source = getenv("srcdir");
+    char path[4096], line[1024];
+    bool rows = false;
+    int compared = 0;
+    struct op op;
+
+    (void)state;
+    op_init(&op);
+    row_settle(&def);
+    snprintf(path, sizeof path, "%s/man/isolde-format.5", source ? source : ".");
+    FILE *page = fopen(path, "r");
+    assert_non_null(page);
+    while (fgets(line, sizeof line, page)) {
+        if (strncmp(line, ".\\\"", 3) == 0)
+            rows = strncmp(line + 3, " rows", 5) == 0;
+        else if (rows && ++compared)
+            compare_row(&op, &def, line);
+    }
+    fclose(page);
+    assert_int_equal(compared, 2);
+    op_end(&op);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(random_rows_survive_their_records)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(random_rows_survive_their_records),
+        cmocka_unit_test(rows_have_the_bytes_that_the_manual_page_shows),
+    };
     seed = getenv("SEED") ? strtoull(getenv("SEED"), NULL, 10) : 1;
     count = getenv("COUNT") ? atoi(getenv("COUNT")) : 1000;
     printf("rows seed=%llu\n", (unsigned long long)seed);
