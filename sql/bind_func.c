@@ -32,7 +32,7 @@ static bool is_foreign(const char *name)
         "json_build_object", "json_object_agg", "jsonb_agg", "jsonb_array_elements", "jsonb_build_object", "jsonb_each",
         "jsonb_pretty", "jsonb_set", "jsonb_typeof", "justify_days", "lag", "last_value", "lastval", "lead", "make_interval",
         "make_timestamp", "make_timestamptz", "md5", "mode", "nextval", "nth_value", "ntile", "num_nonnulls", "num_nulls",
-        "obj_description", "overlay", "parse_ident", "percent_rank", "percentile_cont", "percentile_disc", "pg_advisory_lock",
+        "obj_description", "overlay", "parse_ident", "percent_rank", "percentile_cont", "percentile_disc",
         "pg_get_constraintdef", "pg_get_expr", "pg_get_indexdef", "pg_get_viewdef", "pg_sleep", "pg_table_size",
         "quote_ident", "quote_literal", "quote_nullable", "random", "rank", "regexp_match", "regexp_matches", "regexp_replace",
         "regexp_split_to_array", "regexp_split_to_table", "row_number", "row_to_json", "set_config", "setseed",

@@ -379,6 +379,7 @@ static int compile_defaults(struct op *op, struct copy *copy)
     }
     copy->env.transaction_time = session->transaction_time;
     copy->env.statement_time = session->statement_time;
+    copy->env.session = session;
     return 0;
 }
 

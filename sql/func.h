@@ -12,6 +12,8 @@
 enum { FUNC_ARGS_MAX = 8 };
 enum func_volatility { FUNC_IMMUTABLE, FUNC_STABLE, FUNC_VOLATILE };
 
+struct session;
+
 /* What a function may ask about its surroundings; one per execution. */
 struct eval_env {
     struct op *op;
@@ -21,6 +23,7 @@ struct eval_env {
     const struct datum *params;     /* $1 is params[0]; types were settled by the binder */
     struct datum *outer;            /* values of the outer query's row for correlated sub-selects */
     void *subplans;                 /* the executor's own */
+    struct session *session;        /* for functions that do something; NULL where only immutable ones are computed */
 };
 
 struct func;

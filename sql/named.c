@@ -99,7 +99,7 @@ static int set_param(struct op *op, struct prepared *inner, int i, const struct 
 {
     struct session *session = inner->session;
     struct eval_env env = {.op = op, .arena = &op->arena, .transaction_time = session->transaction_time,
-                           .statement_time = session->statement_time};
+                           .statement_time = session->statement_time, .session = session};
     struct program *program;
     struct datum value;
     struct expr *expr;

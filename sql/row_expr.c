@@ -104,7 +104,7 @@ static void fill(struct batch *batch, const struct datum *values)
 static int run(struct op *op, struct session *session, struct row_expr *expr, struct arena *arena, struct datum *value)
 {
     struct eval_env env = {.op = op, .arena = arena, .transaction_time = session_transaction_time(session),
-                           .statement_time = session_statement_time(session)};
+                           .statement_time = session_statement_time(session), .session = session};
     const struct vector *result;
 
     if (program_run(&env, expr->program, &expr->batch, &result) != 0)

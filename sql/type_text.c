@@ -108,7 +108,7 @@ int type_print(struct op *op, struct sql_type type, const struct datum *value, s
         return keep(op, arena, fixed, timestamp_print(value->i, type.oid == TYPE_TIMESTAMPTZ, fixed), text);
     case TYPE_NUMERIC:
         return numeric_print(op, arena, value->s, text);
-    case TYPE_TEXT: case TYPE_VARCHAR: case TYPE_UNKNOWN:
+    case TYPE_TEXT: case TYPE_VARCHAR: case TYPE_UNKNOWN: case TYPE_VOID:
         *text = value->s;
         return 0;
     default:

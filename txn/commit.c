@@ -178,7 +178,7 @@ static void commit_read_only(struct txn_session *session)
     bool had_snapshot = session->has_snapshot;
 
     call_ends(session, true, session->read_ts);
-    tablelock__release(session, 0);
+    locktable__release(session, 0);
     if (session->ssi != NULL) {
         ssi__end(session, true);
     }
@@ -247,7 +247,7 @@ static int commit_writer(struct op *op, struct txn_session *session)
     int rc = make_visible(op, txn);
     atomic_store(&txn->ended, true);
     rowlock__release(session, 0);
-    tablelock__release(session, 0);
+    locktable__release(session, 0);
     if (session->ssi != NULL) {
         ssi__end(session, true);
     }
@@ -364,7 +364,7 @@ void txn_rollback(struct txn_session *session)
         }
     }
     call_ends(session, false, 0);
-    tablelock__release(session, 0);
+    locktable__release(session, 0);
     if (session->ssi != NULL) {
         ssi__end(session, false);
     }
@@ -387,6 +387,6 @@ int txn_rollback_to(struct op *op, struct txn_session *session, const struct txn
     if (txn != NULL) {
         rowlock__release(session, mark->lock_position);
     }
-    tablelock__release(session, mark->lock_position);
+    locktable__release(session, mark->lock_position);
     return 0;
 }

@@ -85,8 +85,8 @@ static bool follow_table(struct search *search, struct txn_session *session)
 {
     const struct wait *wait = &session->wait;
 
-    for (const struct table_hold *hold = wait->table->holds; hold != NULL; hold = hold->next) {
-        if (tablelock__in_way(hold, wait) && reach(search, session, hold->session, false)) {
+    for (const struct lock_hold *hold = wait->lock->holds; hold != NULL; hold = hold->next) {
+        if (locktable__in_way(hold, wait) && reach(search, session, hold->session, false)) {
             return true;
         }
     }
@@ -226,8 +226,8 @@ static const char *describe_target(struct op *op, const struct wait *wait)
 {
     const char *text;
 
-    if (wait->kind == WAIT_TABLE) {
-        text = tablelock__describe(op, wait);
+    if (wait->kind == WAIT_LOCK) {
+        text = locktable__describe(op, wait);
     } else if (wait->chain->holder != NULL) {
         text = arena_printf(&op->arena, "ShareLock on transaction %llu", (unsigned long long)wait->chain->holder->id);
     } else {

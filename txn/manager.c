@@ -251,7 +251,7 @@ static void free_manager(struct txn_manager *manager)
         }
     }
     for (size_t i = 0; i < TXN_LOCK_HASH; i++) {
-        for (struct table_lock *lock = manager->table_locks[i], *next; lock != NULL; lock = next) {
+        for (struct lock *lock = manager->locks[i], *next; lock != NULL; lock = next) {
             next = lock->next;
             mem_free(lock);
         }
@@ -305,6 +305,9 @@ static struct txn_manager *new_manager(struct op *op, struct store *store, const
     }
     if (manager->options.reads_each == 0) {
         manager->options.reads_each = 8192;
+    }
+    if (manager->options.advisory_locks == 0) {
+        manager->options.advisory_locks = 262144;
     }
     if (manager->options.ended_kept == 0) {
         manager->options.ended_kept = 16384;
@@ -421,7 +424,8 @@ void txn_manager_abandon(struct txn_manager *manager)
         if (session->ssi != NULL) {
             ssi__end(session, false);
         }
-        tablelock__release(session, 0);
+        locktable__release(session, 0);
+        txn_unlock_advisory_all(session);
         session__free(session);
     }
     close_manager(manager, true);

@@ -60,6 +60,7 @@ void txn_session_close(struct txn_session *session)
     if (session->in_progress) {
         txn_rollback(session);
     }
+    txn_unlock_advisory_all(session);
     os_mutex_lock(&manager->mutex);
     if (session->next != NULL) {
         session->next->prev = session->prev;

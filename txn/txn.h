@@ -29,6 +29,7 @@ struct txn_options {
     uint32_t ended_kept;            /* SERIALIZABLE: ended transactions kept apart, then summarised; 0 = 16,384 */
     uint64_t version_memory;        /* bytes of older versions and row locks in memory, beyond which they are spilled; 0 = 64 MiB */
     uint64_t version_disk;          /* bytes of the file for them, beyond which the oldest snapshot gets 72000; 0 = 16 GiB */
+    uint32_t advisory_locks;        /* held at once by all sessions; 0 = 262,144 */
     bool no_background;             /* tests: purge runs only in txn_purge */
 };
 
@@ -304,6 +305,19 @@ enum txn_table_lock {
 int txn_lock_table(struct op *op, struct txn_session *session, uint64_t table, enum txn_table_lock mode) MUST_CHECK;
 /* Without waiting: *locked is false when it would have had to. */
 int txn_try_lock_table(struct op *op, struct txn_session *session, uint64_t table, enum txn_table_lock mode, bool *locked) MUST_CHECK;
+
+/* Advisory locks: on a number, or on two of 32 bits (the first in the upper half), which mean what the applications agree upon. */
+struct txn_advisory_key {
+    uint64_t number;
+    bool pair;
+};
+/* keep: for the session, until as many calls of txn_unlock_advisory or its close; else for the transaction, which must be in progress, as
+ * txn_lock_table.  locked: NULL to wait, or where it is told that there would be a wait.  53200 when there are too many. */
+int txn_lock_advisory(struct op *op, struct txn_session *session, struct txn_advisory_key key, bool shared, bool keep, bool *locked)
+    MUST_CHECK;
+/* Gives back one that the session keeps; false when it keeps none of this mode. */
+bool txn_unlock_advisory(struct txn_session *session, struct txn_advisory_key key, bool shared);
+void txn_unlock_advisory_all(struct txn_session *session);
 
 /* The tree of the layer's own: blocks of numbers.  Not to be dropped. */
 TreeId txn_system_tree(const struct txn_manager *manager);

@@ -163,7 +163,7 @@ struct bucket {
 
 /* ---- waiting -------------------------------------------------------------------------------------- */
 
-enum wait_kind { WAIT_NONE, WAIT_ROW, WAIT_TABLE };
+enum wait_kind { WAIT_NONE, WAIT_ROW, WAIT_LOCK };
 
 /* A session's place in one queue.  All but `word` is guarded by manager->waits. */
 struct wait {
@@ -174,28 +174,41 @@ struct wait {
     bool asleep;                        /* its thread waits: it has edges in the graph */
     bool condemned;                     /* chosen to break a deadlock: it has no edges any more, and is about to fail */
     struct chain *chain;
-    struct table_lock *table;
+    struct lock *lock;
+    struct lock_hold *spare;            /* a lock: memory with which it is granted (H2 in locktable.c) */
     enum txn_table_lock mode;
     enum txn_row_lock row_mode;
     struct txn *writer;                 /* a row: of the session */
     _Atomic uint32_t word;              /* counts wake-ups */
 };
 
-/* A strong table lock or one that had to leave the fast path. */
-struct table_hold {
-    struct table_hold *next;            /* of the same table */
-    struct txn_session *session;
-    uint32_t count[9];                  /* per mode; 0 or 1 */
+/* What may be locked by name: a table, or what the application means by a number or two (advisory locks). */
+enum lock_space { LOCK_TABLE, LOCK_ADVISORY, LOCK_ADVISORY_PAIR };
+
+struct lock_tag {
+    uint64_t id;
+    enum lock_space space;
 };
-struct table_lock {
-    struct table_lock *next;            /* in the hash */
-    uint64_t table;
-    struct table_hold *holds;
+
+/* What one session holds of one lock in the shared table.  All guarded by manager->waits. */
+struct lock_hold {
+    struct lock_hold *next;             /* of the same lock */
+    struct txn_session *session;
+    struct lock *lock;
+    uint32_t count[9];                  /* per mode, how often: once by the transaction, and what is kept */
+    uint16_t noted;                     /* bits of modes that the transaction holds; advisory locks only */
+    uint32_t kept[9];                   /* per mode: advisory locks of the session, which outlive the transaction */
+    struct lock_hold *kept_next, *kept_prev;    /* in the session's list, while there are any */
+};
+struct lock {
+    struct lock *next;                  /* in the hash */
+    struct lock_tag tag;
+    struct lock_hold *holds;
     struct wait *first_wait, *last_wait;
 };
-/* What a session holds, in the order in which it was acquired. */
-struct table_own {
-    uint64_t table;
+/* What a transaction holds, in the order in which it was acquired. */
+struct lock_own {
+    struct lock_tag tag;
     uint64_t position;                  /* session->lock_position when acquired */
     uint8_t mode;
     bool fast;                          /* only noted here, not in the shared table */
@@ -252,9 +265,10 @@ struct txn_session {
     bool via_queue;                     /* it does so only because this one is before it in a queue */
 
     struct os_mutex fast_mutex;         /* RANK_LOCK_TABLE: guards own_locks against strong lockers */
-    struct table_own *own_locks;
+    struct lock_own *own_locks;
     size_t own_count, own_capacity;
     uint64_t lock_position;
+    struct lock_hold *kept;             /* advisory locks of the session itself; manager->waits */
 
     struct tree_info *tree_cache[TXN_TREE_CACHE];
     struct op undo;                     /* of its rollbacks, whose memory it has beforehand (C4 in commit.c) */
@@ -262,7 +276,7 @@ struct txn_session {
 
 /* ---- the manager ---------------------------------------------------------------------------------- */
 
-enum { TXN_STRONG_PARTITIONS = 1024, TXN_LOCK_HASH = 1024, TXN_TREE_HASH = 1024 };
+enum { TXN_STRONG_PARTITIONS = 1024, TXN_LOCK_HASH = 1 << 14, TXN_TREE_HASH = 1024 };
 
 struct txn_manager {
     struct store *store;
@@ -291,7 +305,8 @@ struct txn_manager {
     struct budget *budget;
 
     struct os_mutex waits;              /* RANK_WAIT_QUEUE */
-    struct table_lock *table_locks[TXN_LOCK_HASH];
+    struct lock *locks[TXN_LOCK_HASH];  /* waits */
+    uint64_t advisory_count;            /* holds of advisory locks and requests for them; waits */
     atomic_uint strong[TXN_STRONG_PARTITIONS];
     uint64_t visit_stamp;
 
@@ -578,20 +593,38 @@ int deadlock__confirm(struct op *op, struct txn_session *session) MUST_CHECK;
 /* Is it part of a circle? */
 bool deadlock__is_member(struct txn_session *session);
 
+/* ---- locktable.c ---------------------------------------------------------------------------------- */
+
+/* At once, or after a wait.  locked: NULL, or where it is told that there would be a wait instead. */
+int locktable__take(struct op *op, struct txn_session *session, struct lock_tag tag, enum txn_table_lock mode, bool *locked) MUST_CHECK;
+/* Room for one more entry of the transaction's list. */
+int locktable__reserve_own(struct op *op, struct txn_session *session) MUST_CHECK;
+/* Enters it there; session->fast_mutex held. */
+void locktable__note_own(struct txn_session *session, struct lock_tag tag, enum txn_table_lock mode, bool fast);
+/* What the transaction acquired after this position goes. */
+void locktable__release(struct txn_session *session, uint64_t position);
+/* The rest: manager->waits held. */
+struct lock *locktable__find(struct txn_manager *manager, struct lock_tag tag, bool make);
+struct lock_hold *locktable__hold_of(const struct lock *lock, const struct txn_session *session);
+/* spare: where memory may be taken from; false when there is none and none can be had. */
+bool locktable__add_hold(struct lock *lock, struct txn_session *session, enum txn_table_lock mode, struct lock_hold **spare) MUST_CHECK;
+/* Takes one away, and grants whom it was in the way of. */
+void locktable__remove_hold(struct lock *lock, struct txn_session *session, enum txn_table_lock mode);
+/* Does what the session holds conflict with what is waited for? */
+bool locktable__in_way(const struct lock_hold *hold, const struct wait *wait);
+bool locktable__modes_conflict(enum txn_table_lock one, enum txn_table_lock other);
+/* The wait is taken out of its queue and those behind it are looked at again. */
+void locktable__leave(struct txn_manager *manager, struct wait *wait);
+void locktable__regrant(struct lock *lock);
+/* Is there a reason not to grant the wait? */
+bool locktable__held_up(const struct wait *wait);
+const char *locktable__mode_name(enum txn_table_lock mode);
+const char *locktable__describe(struct op *op, const struct wait *wait);
+
 /* ---- tablelock.c ---------------------------------------------------------------------------------- */
 
-void tablelock__release(struct txn_session *session, uint64_t position);
-/* manager->waits held: */
-/* Does what the session holds conflict with what is waited for? */
-bool tablelock__in_way(const struct table_hold *hold, const struct wait *wait);
-bool tablelock__modes_conflict(enum txn_table_lock one, enum txn_table_lock other);
-/* The wait is taken out of its queue and those behind it are looked at again. */
-void tablelock__leave(struct txn_manager *manager, struct wait *wait);
-void tablelock__regrant(struct table_lock *lock);
-/* Is there a reason not to grant the wait? */
-bool tablelock__held_up(const struct wait *wait);
-const char *tablelock__mode_name(enum txn_table_lock mode);
-const char *tablelock__describe(struct op *op, const struct wait *wait);
+/* A strong lock of this table is gone. */
+void tablelock__weaken(struct txn_manager *manager, uint64_t table);
 
 /* ---- commit.c ------------------------------------------------------------------------------------- */
 

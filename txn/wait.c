@@ -36,12 +36,12 @@ enum { PASSES_MAX = 32 };
 
 struct wait **wait__first_of(struct wait *wait)
 {
-    return wait->kind == WAIT_ROW ? &wait->chain->first_wait : &wait->table->first_wait;
+    return wait->kind == WAIT_ROW ? &wait->chain->first_wait : &wait->lock->first_wait;
 }
 
 struct wait **wait__last_of(struct wait *wait)
 {
-    return wait->kind == WAIT_ROW ? &wait->chain->last_wait : &wait->table->last_wait;
+    return wait->kind == WAIT_ROW ? &wait->chain->last_wait : &wait->lock->last_wait;
 }
 
 static void unlink_wait(struct wait *wait)
@@ -60,7 +60,7 @@ void wait__wake(struct wait *wait)
 bool wait__conflicts(const struct wait *wait, const struct wait *ahead)
 {
     return wait->kind == WAIT_ROW ? rowlock__conflict(ahead->row_mode, wait->row_mode)
-                                  : tablelock__modes_conflict(ahead->mode, wait->mode);
+                                  : locktable__modes_conflict(ahead->mode, wait->mode);
 }
 
 /* ---- the queue of a row ----------------------------------------------------------------------------- */
@@ -156,7 +156,7 @@ void wait__regrant(struct wait *member)
     if (member->kind == WAIT_ROW) {
         grant_row(member->chain);
     } else {
-        tablelock__regrant(member->table);
+        locktable__regrant(member->lock);
     }
 }
 
@@ -279,9 +279,9 @@ void wait__leave(struct txn_session *session)
     if (wait->kind == WAIT_NONE) {
         return;
     }
-    if (wait->kind == WAIT_TABLE) {
+    if (wait->kind == WAIT_LOCK) {
         os_mutex_lock(&manager->waits);
-        tablelock__leave(manager, wait);
+        locktable__leave(manager, wait);
         os_mutex_unlock(&manager->waits);
         return;
     }
@@ -372,8 +372,8 @@ static bool is_held_up(const struct wait *wait)
 {
     const struct chain *chain = wait->chain;
 
-    if (wait->kind == WAIT_TABLE) {
-        return tablelock__held_up(wait);
+    if (wait->kind == WAIT_LOCK) {
+        return locktable__held_up(wait);
     }
     if (chain->holder != NULL && chain->holder != wait->writer &&
         rowlock__conflict((enum txn_row_lock)chain->holder_mode, wait->row_mode)) {

@@ -299,7 +299,7 @@ static inline void fill(struct db *db, const char *const *rows, size_t count)
 
 /* ---- steps that may wait -------------------------------------------------------------------------- */
 
-enum step_kind { STEP_PUT, STEP_PUT_NO_KEY, STEP_INSERT, STEP_DELETE, STEP_LOCK_ROW, STEP_LOCK_TABLE };
+enum step_kind { STEP_PUT, STEP_PUT_NO_KEY, STEP_INSERT, STEP_DELETE, STEP_LOCK_ROW, STEP_LOCK_TABLE, STEP_LOCK_ADVISORY };
 
 struct step {
     struct db db;           /* a copy with an op of its own */
@@ -337,6 +337,8 @@ static inline int step_call(struct step *step, struct op *op, struct txn_session
                             TXN_WAIT, seen, &step->outcome);
     case STEP_LOCK_TABLE:
         return txn_lock_table(op, session, step->table, step->mode);
+    case STEP_LOCK_ADVISORY:
+        return txn_lock_advisory(op, session, (struct txn_advisory_key){ .number = step->table }, false, false, NULL);
     }
     return OP_FAILED;
 }
