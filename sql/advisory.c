@@ -1,10 +1,11 @@
 /*
  * advisory.c -- the functions for advisory locks: pg_advisory_lock and its family.
  *
- * One kernel serves them all; the table of functions says by a few bits what each of them does.  Each row that is computed is one call, in
+ * One kernel serves them all (func_system.c); the table of functions says by a few bits what each of them does.  Each row that is computed is one call, in
  * the order of the rows, and waits where it must; no latch is held then, since conditions and targets are computed over whole batches
  * that have been read before.
  */
+#include "sql/advisory.h"
 #include "sql/func_int.h"
 #include "sql/session_int.h"
 
@@ -24,7 +25,7 @@ static bool unlock(struct session *session, struct txn_advisory_key key, bool sh
     return held;
 }
 
-static int call(struct eval_env *env, const struct func *func, const struct datum *args, struct datum *result)
+int session__advisory(struct eval_env *env, const struct func *func, const struct datum *args, struct datum *result)
 {
     struct session *session = env->session;
     bool shared = func->detail & ADVISORY_SHARED, keep = !(func->detail & ADVISORY_TRANSACTION), locked;
@@ -42,22 +43,6 @@ static int call(struct eval_env *env, const struct func *func, const struct datu
         if (txn_lock_advisory(env->op, session->txn, key_of(func, args), shared, keep, NULL) != 0)
             return OP_FAILED;
         *result = datum_text("");
-    }
-    return 0;
-}
-
-FUNC_KERNEL(func__advisory)
-{
-    struct datum values[2];
-
-    for (int i = 0; i < count; i++) {
-        int row = selection ? selection[i] : i;
-        struct datum result;
-        for (int j = 0; j < arg_count; j++)
-            vector_get(args[j], row, &values[j]);
-        if (call(env, func, values, &result) != 0)
-            return OP_FAILED;
-        vector_set(out, row, &result);
     }
     return 0;
 }

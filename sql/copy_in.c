@@ -12,6 +12,7 @@
  */
 #include <string.h>
 
+#include "sql/advisory.h"
 #include "sql/copy_int.h"
 #include "sql/fkey.h"
 #include "sql/ddl_int.h"
@@ -380,6 +381,7 @@ static int compile_defaults(struct op *op, struct copy *copy)
     copy->env.transaction_time = session->transaction_time;
     copy->env.statement_time = session->statement_time;
     copy->env.session = session;
+    copy->env.advisory = session__advisory;
     return 0;
 }
 

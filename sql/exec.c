@@ -12,6 +12,7 @@
 #include <limits.h>
 #include <string.h>
 
+#include "sql/advisory.h"
 #include "sql/exec_int.h"
 #include "src/base/mem.h"
 
@@ -275,6 +276,7 @@ int execution_start(struct op *op, struct execution *execution, const struct dat
     execution->env.op = op;
     execution->env.params = params;
     execution->env.session = execution->session;
+    execution->env.advisory = session__advisory;
     execution->env.transaction_time = session_transaction_time(execution->session);
     execution->env.statement_time = session_statement_time(execution->session);
     execution->work_mem = session_plan_options(execution->session)->work_mem;

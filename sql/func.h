@@ -13,6 +13,7 @@ enum { FUNC_ARGS_MAX = 8 };
 enum func_volatility { FUNC_IMMUTABLE, FUNC_STABLE, FUNC_VOLATILE };
 
 struct session;
+struct func;
 
 /* What a function may ask about its surroundings; one per execution. */
 struct eval_env {
@@ -23,10 +24,11 @@ struct eval_env {
     const struct datum *params;     /* $1 is params[0]; types were settled by the binder */
     struct datum *outer;            /* values of the outer query's row for correlated sub-selects */
     void *subplans;                 /* the executor's own */
-    struct session *session;        /* for functions that do something; NULL where only immutable ones are computed */
+    struct session *session;        /* NULL where only immutable functions are computed */
+    /* The session's part of the functions for advisory locks: one call (advisory.c). */
+    int (*advisory)(struct eval_env *env, const struct func *func, const struct datum *args, struct datum *result);
 };
 
-struct func;
 /* Computes out[row] for every row in the selection (NULL: 0..count-1).  For strict functions nulls are dealt with
  * by the caller: rows with a null argument are not in the selection.  type: the bound result type with modifier. */
 typedef int (*func_eval)(struct eval_env *env, const struct func *func, int arg_count, const struct vector *const *args,

@@ -230,10 +230,9 @@ FUNC_ROW(func__transaction_time);
 FUNC_ROW(func__statement_time);
 FUNC_ROW(func__clock_time);
 FUNC_ROW(func__current_date);
-/* advisory.c; func->detail: what the function does. */
+/* func_system.c; func->detail: what the function does. */
 enum { ADVISORY_SHARED = 1, ADVISORY_TRANSACTION = 2, ADVISORY_TRY = 4, ADVISORY_UNLOCK = 8, ADVISORY_ALL = 16 };
 FUNC_KERNEL(func__advisory);
-/* func_system.c */
 FUNC_ROW(func__version);
 FUNC_ROW(func__current_schema);
 FUNC_ROW(func__typeof);

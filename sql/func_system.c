@@ -25,3 +25,20 @@ FUNC_ROW(func__typeof)
     set_text(type_info(call->arg_types[0].oid)->name, out);
     return 0;
 }
+
+/* Each row is a call, in the order of the rows. */
+FUNC_KERNEL(func__advisory)
+{
+    struct datum values[2];
+
+    for (int i = 0; i < count; i++) {
+        int row = selection ? selection[i] : i;
+        struct datum result;
+        for (int j = 0; j < arg_count; j++)
+            vector_get(args[j], row, &values[j]);
+        if (env->advisory(env, func, values, &result) != 0)
+            return OP_FAILED;
+        vector_set(out, row, &result);
+    }
+    return 0;
+}

@@ -8,6 +8,7 @@
  */
 #include <string.h>
 
+#include "sql/advisory.h"
 #include "sql/prepared_int.h"
 #include "src/base/mem.h"
 
@@ -99,7 +100,7 @@ static int set_param(struct op *op, struct prepared *inner, int i, const struct 
 {
     struct session *session = inner->session;
     struct eval_env env = {.op = op, .arena = &op->arena, .transaction_time = session->transaction_time,
-                           .statement_time = session->statement_time, .session = session};
+                           .statement_time = session->statement_time, .session = session, .advisory = session__advisory};
     struct program *program;
     struct datum value;
     struct expr *expr;

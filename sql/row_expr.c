@@ -15,6 +15,7 @@
  * W1  A generated column depends on plain columns alone, so one pass computes all of them.
  * W2  Expressions of indexes are immutable: the same row gives the same entry whenever it is asked for.
  */
+#include "sql/advisory.h"
 #include "sql/row_expr.h"
 
 #include "sql/session.h"
@@ -104,7 +105,7 @@ static void fill(struct batch *batch, const struct datum *values)
 static int run(struct op *op, struct session *session, struct row_expr *expr, struct arena *arena, struct datum *value)
 {
     struct eval_env env = {.op = op, .arena = arena, .transaction_time = session_transaction_time(session),
-                           .statement_time = session_statement_time(session), .session = session};
+                           .statement_time = session_statement_time(session), .session = session, .advisory = session__advisory};
     const struct vector *result;
 
     if (program_run(&env, expr->program, &expr->batch, &result) != 0)
