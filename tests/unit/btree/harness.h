@@ -27,7 +27,7 @@ static inline uint64_t number_of_run(const char *name, uint64_t usual)
 
 static inline uint64_t seed_of_run(void)
 {
-    return number_of_run("SEED", os_clock_ns() % 1000000007);
+    return number_of_run("SEED", 1);
 }
 
 static inline void expect_ok(struct op *op, int result, const char *file, int line)

@@ -278,7 +278,7 @@ static void share_a_tree(bool checked)
     op_init(op);
     printf("test_threads seed=%llu\n", (unsigned long long)shared.seed);
     shared.vfs = os_memory_vfs_new();
-    struct store_options options = {.vfs = shared.vfs, .path = "test.db", .page_size = 4096, .cache_size = 160 * 4096,
+    struct store_options options = {.vfs = shared.vfs, .path = "test.db", .page_size = 4096, .cache_size = 64 * 4096,
                                     .wal = {.segment_size = 1 << 18, .buffer_size = 1 << 18, .max_wal_size = 1 << 23},
                                     .create = true};
     OK(store_open(op, &options, &shared.store));
@@ -309,6 +309,9 @@ static void share_a_tree(bool checked)
         op_end(&others[i].op);
     }
     free(others);
+    struct buf_stats stats;
+    buf_stats(store_buf(shared.store), &stats);
+    assert_true(stats.evictions > 10 * stats.frames);       /* the pages do not fit */
     for (uint32_t i = 0; i < ROWS; i++) {
         expect_row(op, shared.store, shared.tree, i, &workers[i % THREADS].rows[i]);
         op_reset(op);
