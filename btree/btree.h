@@ -164,6 +164,7 @@ struct btree_row_log {
     bool had_before, before_ghost;
     struct bytes before, after;     /* stored form: with the OVERFLOW flag they are references */
     uint8_t before_flags, after_flags;
+    PageNo page;                    /* decoded: the leaf on which it was done */
 };
 /* False when the record is not a row operation. */
 bool btree_decode_row_log(const struct wal_record *record, struct btree_row_log *row);

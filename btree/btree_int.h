@@ -102,7 +102,8 @@ struct space {
     PageNo limit;               /* pages that may be taken lie below: the end of the file, less a tail to be cut */
     PageNo lowest_free;         /* no free page lies below */
     uint64_t free_count;        /* free pages below limit */
-    uint64_t reserved;          /* of those, promised to someone */
+    uint64_t reserved;          /* of those, promised to someone who takes them at once */
+    uint64_t promised;          /* and to undo */
 };
 
 struct btree {
@@ -196,6 +197,13 @@ void space_close(struct store *store);
  * page latch. */
 int space_reserve(struct op *op, struct store *store, uint64_t n, bool urgent) MUST_CHECK;
 void space_unreserve(struct store *store, uint64_t n);
+/* The transaction makes a record on the leaf shorter by `bytes`: keeps pages for its undo, and log, which the caller has reserved
+ * (space_split_log_bytes for each page).  With latches; false: call space_promise without, and try again. */
+bool space_keep_for_undo(struct store *store, struct wal_chain *chain, PageNo leaf, uint32_t bytes) MUST_CHECK;
+int space_promise(struct op *op, struct store *store, struct wal_chain *chain) MUST_CHECK;
+uint64_t space_split_log_bytes(const struct store *store);
+/* Bytes of room that undo of the change will want back, on its leaf or in the graveyard; buries: the change moves chains there. */
+uint32_t btree__undo_room(const struct btree_row_log *row, bool buries);
 /* Takes one promised page (unreserve it nevertheless when done). */
 PageNo space_take(struct store *store);
 void space_give(struct store *store, PageNo page);

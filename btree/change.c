@@ -26,7 +26,7 @@
 #include "btree/btree_int.h"
 #include "src/base/planted.h"
 
-enum step { STEP_DONE, STEP_FULL, STEP_GRAVEYARD_FULL, STEP_NEW_CHAIN, STEP_FAILED };
+enum step { STEP_DONE, STEP_FULL, STEP_PAGES, STEP_GRAVEYARD_FULL, STEP_NEW_CHAIN, STEP_FAILED };
 
 /* One call of btree_change. */
 struct work {
@@ -243,6 +243,9 @@ static enum step change_on_leaf(struct op *op, struct work *work, struct page_re
         if (row_check_moving(op, store, leaf, bytes) != OP_OK)
             return STEP_FAILED;
         grave_plan(&work->move, work->owner, chain_of(row.before, row.before_flags), chain_of(row.after, flags), false);
+        uint32_t undo = btree__undo_room(&row, work->move.needed);
+        if (work->chain != NULL && undo > 0 && !space_keep_for_undo(store, work->chain, leaf->page_no, undo))
+            return STEP_PAGES;
         if (grave_prepare(op, store, &work->move, &room) != OP_OK)
             return STEP_FAILED;
     } else {
@@ -260,7 +263,7 @@ static enum step try_change(struct op *op, struct work *work)
     struct page_ref leaf;
     unsigned slot;
     bool found;
-    uint64_t reserved = row_log_bytes(store);
+    uint64_t reserved = row_log_bytes(store) + 2 * space_split_log_bytes(store);
     if (wal_reserve(op, store->wal, reserved) != OP_OK)
         return STEP_FAILED;
     enum step step = STEP_FAILED;
@@ -330,6 +333,9 @@ static int change_as(struct op *op, struct btree *tree, struct wal_chain *chain,
             return finish(op, &work);
         case STEP_FULL:
             result = btree__make_room(op, tree, change->key, 0, work.missing, false);
+            break;
+        case STEP_PAGES:
+            result = space_promise(op, tree->store, work.chain);
             break;
         case STEP_GRAVEYARD_FULL:
             result = grave_make_room(op, tree->store, &work.move);

@@ -31,6 +31,13 @@ uint64_t row_log_bytes(const struct store *store)
     return 4 * (uint64_t)store->cell_max + 2 * LOG_HEAD_BYTES;
 }
 
+uint32_t btree__undo_room(const struct btree_row_log *row, bool buries)
+{
+    enum { GRAVE = 96 };
+    size_t shorter = row->had_before && row->before.len > row->after.len ? row->before.len - row->after.len : 0;
+    return row->kind == BTREE_DELETE ? 0 : (uint32_t)shorter + (buries ? GRAVE : 0);
+}
+
 uint64_t btree_undo_bytes(const struct btree_row_log *row)
 {
     enum { HEAD = 64, GRAVE = 80 };     /* the record's own head, an action and its numbers; an entry of the graveyard */
@@ -135,10 +142,9 @@ static void decode(const struct wal_record *record, struct btree_row_log *row, P
 bool btree_decode_row_log(const struct wal_record *record, struct btree_row_log *row)
 {
     struct log_reader reader;
-    PageNo page;
     if (record->type != LOG_ROW)
         return false;
-    decode(record, row, &page, &reader);
+    decode(record, row, &row->page, &reader);
     return !reader.failed;
 }
 

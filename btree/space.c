@@ -21,7 +21,12 @@
  *  F1  A page is in use exactly if its bit on the map page is set; after a crash redo has made that so again.
  *  F2  A page taken but not yet logged is used in memory only: it is free again after a crash.
  *  F3  A page is free in memory only once the record that frees it is in the log.
- *  F4  SPACE_KEPT free pages are left to rollback, which must not fail for want of a page.
+ *  F4  Pages are kept free for rollback, which must not fail for want of one.
+ *
+ * Undo needs a page where it has to split: a record gets its longer value back, and others have filled the room meanwhile.  A
+ * leaf that has lost B bytes of records splits at most once, and once more for each half page in B; so a transaction keeps a page for each leaf
+ * on which it has made a record shorter, as far as it can tell a new leaf from the last one, and one for each half page of bytes, but no more
+ * than the file has pages in use.  SPACE_KEPT pages more are there for the levels above and for the graveyard.
  *
  * A page that a merge frees may be taken again at once: whoever still has its number finds out by its type, tree and fences.
  */
@@ -29,6 +34,7 @@
 
 #include "btree/btree_int.h"
 #include "src/base/mem.h"
+#include "src/base/planted.h"
 
 enum {
     SPACE_KEPT = 16,
@@ -189,7 +195,7 @@ void space_close(struct store *store)
 static bool try_reserve(struct space *space, uint64_t n, bool urgent)
 {
     os_mutex_lock(&space->mutex);
-    bool enough = space->free_count >= space->reserved + n + (urgent ? 0 : SPACE_KEPT);
+    bool enough = space->free_count >= space->reserved + n + (urgent ? 0 : SPACE_KEPT + space->promised);
     if (enough)
         space->reserved += n;
     os_mutex_unlock(&space->mutex);
@@ -240,6 +246,101 @@ int space_reserve(struct op *op, struct store *store, uint64_t n, bool urgent)
         result = extend(op, store, n);
     os_mutex_unlock(&store->space.grow_mutex);
     return result;
+}
+
+static bool try_promise(struct space *space, struct wal_chain *chain, uint64_t n)
+{
+    os_mutex_lock(&space->mutex);
+    uint64_t most = space->limit - space->free_count;       /* as many as there are to be split */
+    uint64_t kept = chain->undo_pages + n <= most ? n : most > chain->undo_pages ? most - chain->undo_pages : 0;
+    bool enough = kept == 0 || space->free_count >= space->reserved + kept + SPACE_KEPT + space->promised;
+    if (enough) {
+        chain->undo_spare += n;
+        chain->undo_pages += kept;
+        space->promised += kept;
+    }
+    os_mutex_unlock(&space->mutex);
+    return enough;
+}
+
+static int promise(struct op *op, struct store *store, struct wal_chain *chain, uint64_t n)
+{
+    int result = OP_OK;
+    os_mutex_lock(&store->space.grow_mutex);
+    while (result == OP_OK && !try_promise(&store->space, chain, n))
+        result = extend(op, store, n);
+    os_mutex_unlock(&store->space.grow_mutex);
+    return result;
+}
+
+int space_promise(struct op *op, struct store *store, struct wal_chain *chain)
+{
+    enum { AT_ONCE = 8 };
+    return promise(op, store, chain, AT_ONCE);
+}
+
+/* Pages for a change that will want `bytes` back on the leaf. */
+static uint64_t pages_for_undo(const struct store *store, const struct wal_chain *chain, PageNo leaf, uint32_t bytes)
+{
+    return (leaf != chain->undo_leaf) + (chain->undo_room + bytes) / (store->usable / 2);
+}
+
+static void note_undo(const struct store *store, struct wal_chain *chain, PageNo leaf, uint32_t bytes)
+{
+    chain->undo_leaf = leaf;
+    chain->undo_room = (chain->undo_room + bytes) % (store->usable / 2);
+}
+
+bool space_keep_for_undo(struct store *store, struct wal_chain *chain, PageNo leaf, uint32_t bytes)
+{
+    uint64_t needed = pages_for_undo(store, chain, leaf, bytes);
+    if (PLANTED("btree-undo-pages-unkept"))
+        return true;
+    if (needed > chain->undo_spare && !try_promise(&store->space, chain, needed - chain->undo_spare))
+        return false;
+    if (needed > 0)
+        wal_promise(store->wal, chain, needed * space_split_log_bytes(store));
+    chain->undo_spare -= needed;
+    note_undo(store, chain, leaf, bytes);
+    return true;
+}
+
+uint64_t store_count_undo(const struct store *store, struct wal_chain *chain, const struct btree_row_log *row)
+{
+    uint32_t bytes = btree__undo_room(row, ((row->before_flags | row->after_flags) & BTREE_OVERFLOW) != 0);
+    if (bytes == 0)
+        return 0;
+    uint64_t needed = pages_for_undo(store, chain, row->page, bytes);
+    note_undo(store, chain, row->page, bytes);
+    return needed;
+}
+
+int store_renew_promises(struct op *op, struct store *store, struct wal_chain *chain, uint64_t log_bytes, uint64_t pages)
+{
+    if (wal_renew_promise(op, store->wal, chain, log_bytes + pages * space_split_log_bytes(store)) != OP_OK)
+        return OP_FAILED;
+    if (pages == 0 || promise(op, store, chain, pages) == OP_OK)
+        return OP_OK;
+    if (strcmp(op->error.sqlstate, "53100") != 0)
+        return OP_FAILED;
+    op_clear_error(op);
+    return OP_OK;
+}
+
+uint64_t space_split_log_bytes(const struct store *store)
+{
+    return store->page_size + LOG_HEAD_BYTES;
+}
+
+void store_forget_promises(struct store *store, struct wal_chain *chain)
+{
+    wal_forget_promises(store->wal, chain);
+    if (chain->undo_pages == 0)
+        return;
+    os_mutex_lock(&store->space.mutex);
+    store->space.promised -= chain->undo_pages;
+    os_mutex_unlock(&store->space.mutex);
+    chain->undo_pages = chain->undo_spare = 0;
 }
 
 void space_unreserve(struct store *store, uint64_t n)
@@ -297,7 +398,7 @@ void space_trim(struct store *store)
     PageNo used_end = space->limit;
     while (used_end > FIRST_FREE_PAGE && !holds_data(store, used_end - 1))
         used_end--;
-    PageNo keep = used_end + SPACE_KEPT;
+    PageNo keep = used_end + SPACE_KEPT + space->promised;
     if (space->reserved == 0 && keep + SPACE_TRIM_MIN <= space->limit && space->limit - keep > space->limit / 8) {
         /* The allocator forgets the pages first, so that none of them is taken meanwhile. */
         for (PageNo page = keep; page < space->limit; page++) {

@@ -10,6 +10,8 @@
 #include "src/os/os.h"
 #include "wal/wal.h"
 
+struct btree_row_log;
+
 struct store;
 struct btree;
 
@@ -63,6 +65,12 @@ int store_rollback(struct op *op, struct store *store, struct wal_chain *chain, 
 /* What store_rollback allocates for one record, from its op's arena: the caller that has it there beforehand needs no memory to undo,
  * provided that the trees are known (store_prepare_undo). */
 size_t store_undo_bytes(const struct store *store);
+/* Pages that undo of the change will need, counted for one row after the other of a loser's chain; and promising all of them
+ * again, with the bytes of log.  On a full disk there is no promise, which is no failure. */
+uint64_t store_count_undo(const struct store *store, struct wal_chain *chain, const struct btree_row_log *row);
+int store_renew_promises(struct op *op, struct store *store, struct wal_chain *chain, uint64_t log_bytes, uint64_t pages) MUST_CHECK;
+/* Nothing of the chain will be undone any more: what was kept for that, log and pages, is free. */
+void store_forget_promises(struct store *store, struct wal_chain *chain);
 /* Before a record of a loser is undone, and as early as one likes: makes ready in memory what that will need. */
 int store_prepare_undo(struct op *op, struct store *store, const struct wal_record *record) MUST_CHECK;
 /* One fuzzy checkpoint now; returns when it is complete. */

@@ -238,7 +238,7 @@ static int commit_writer(struct op *op, struct txn_session *session)
     } else {
         append_commit(txn);
     }
-    wal_forget_promises(manager->wal, &txn->chain);
+    store_forget_promises(manager->store, &txn->chain);
     wal_unreserve(manager->wal, TXN_END_RESERVE);
     wait__release_writer(txn);
     CommitTs ts = writer__ts(txn);
@@ -338,7 +338,7 @@ int commit__undo(struct op *undo, struct txn *txn)
     } else {
         return OP_FAILED;
     }
-    wal_forget_promises(manager->wal, &txn->chain);
+    store_forget_promises(manager->store, &txn->chain);
     run__drop_all(txn);
     return 0;
 }

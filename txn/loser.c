@@ -77,7 +77,7 @@ static int rebuild_entries(struct op *op, struct txn *txn, uint64_t *done, uint6
 {
     struct wal_walk walk;
     struct arena arena;
-    uint64_t undoable = 0, promised = 0, count = 0;
+    uint64_t undoable = 0, promised = 0, pages = 0, count = 0;
     bool found = true;
     int rc = 0;
 
@@ -93,6 +93,7 @@ static int rebuild_entries(struct op *op, struct txn *txn, uint64_t *done, uint6
         if (rc == 0 && found && btree_decode_row_log(&record, &row)) {
             rc = rebuild_entry(op, txn, &row, record.lsn);
             promised += btree_undo_bytes(&row);
+            pages += store_count_undo(txn->manager->store, &txn->chain, &row);
         }
         undoable += found ? record.payload.len : 0;
         *done += found ? record.payload.len : 0;
@@ -104,7 +105,7 @@ static int rebuild_entries(struct op *op, struct txn *txn, uint64_t *done, uint6
     wal_walk_end(&walk);
     __atomic_store_n(&txn->chain.undoable, undoable, __ATOMIC_RELAXED);
     arena_free(&arena);
-    return rc == 0 ? wal_renew_promise(op, txn->manager->wal, &txn->chain, promised) : rc;
+    return rc == 0 ? store_renew_promises(op, txn->manager->store, &txn->chain, promised, pages) : rc;
 }
 
 int loser__enter(struct op *op, struct txn_manager *manager)

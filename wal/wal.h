@@ -55,6 +55,9 @@ struct wal_chain {
     uint64_t undoable;      /* bytes of records that are not undone; the same */
     uint64_t promised;      /* bytes of log kept for the undo of these; its thread */
     bool walking, carrying; /* the log's latch for this: see carry.c */
+    uint64_t undo_pages;    /* pages of the file kept for its undo, of which undo_spare are not spoken for; its thread: btree/space.c */
+    uint64_t undo_spare, undo_leaf;
+    uint32_t undo_room;
 };
 
 struct wal_record {

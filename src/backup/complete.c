@@ -178,6 +178,7 @@ static int roll_back_losers(struct op *op, struct store *store)
         if (store_rollback(op, store, &chain, 0) || wal_reserve(op, wal, ABORT_BYTES))
             return OP_FAILED;
         wal_append(wal, &chain, WAL_ABORT, 0, NULL, 0);
+        store_forget_promises(store, &chain);
         wal_unreserve(wal, ABORT_BYTES);
     }
     store_set_hooks(store, &(struct store_hooks){.context = store, .collect = collect});

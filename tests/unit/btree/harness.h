@@ -135,6 +135,7 @@ static inline void commit(struct op *op, struct store *store, struct wal_chain *
     struct bytes part = {payload, sizeof payload};
     OK(wal_reserve(op, store_wal(store), 64));
     Lsn lsn = wal_append(store_wal(store), chain, WAL_COMMIT, 0, &part, 1);
+    store_forget_promises(store, chain);
     wal_unreserve(store_wal(store), 64);
     if (durable)
         OK(wal_flush(op, store_wal(store), lsn));
@@ -147,6 +148,7 @@ static inline void end_abort(struct op *op, struct store *store, struct wal_chai
         return;
     OK(wal_reserve(op, store_wal(store), 64));
     wal_append(store_wal(store), chain, WAL_ABORT, 0, NULL, 0);
+    store_forget_promises(store, chain);
     wal_unreserve(store_wal(store), 64);
 }
 

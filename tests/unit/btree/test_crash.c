@@ -42,6 +42,7 @@ static int write_commit(struct run *run, struct wal_chain *chain)
     if (wal_reserve(op, store_wal(run->store), 64) != OP_OK)
         return OP_FAILED;
     Lsn lsn = wal_append(store_wal(run->store), chain, WAL_COMMIT, 0, &part, 1);
+    store_forget_promises(run->store, chain);
     wal_unreserve(store_wal(run->store), 64);
     return wal_flush(op, store_wal(run->store), lsn);
 }
@@ -52,6 +53,7 @@ static int write_abort(struct run *run, struct wal_chain *chain)
     if (store_rollback(op, run->store, chain, 0) != OP_OK || wal_reserve(op, store_wal(run->store), 64) != OP_OK)
         return OP_FAILED;
     wal_append(store_wal(run->store), chain, WAL_ABORT, 0, NULL, 0);
+    store_forget_promises(run->store, chain);
     wal_unreserve(store_wal(run->store), 64);
     return OP_OK;
 }

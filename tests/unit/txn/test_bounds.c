@@ -526,6 +526,93 @@ static void a_rollback_gets_through_however_full_the_disk_is(void **state)
     }
 }
 
+/* One more row in a transaction of its own; its SQLSTATE. */
+static const char *add_row(struct db *db, const char *key)
+{
+    char value[201];
+
+    memset(value, 'n', 170);
+    value[170] = '\0';
+    begin(db, 2, TXN_READ_COMMITTED);
+    const char *answer = try_insert(db, 2, key, value);
+    if (*answer == '\0') {
+        return try_commit(db, 2);
+    }
+    undo(db, 2);
+    return answer;
+}
+
+/* Nothing grows any more: uses up the free pages, and then the log. */
+static void fill_disk(struct db *db)
+{
+    char key[16], sqlstate[6] = "";
+    const char *answer = "";
+    bool again = false;
+
+    fault_capacity(db->vfs, 1);
+    for (int i = 0; *answer == '\0' || !again; i++) {
+        snprintf(key, sizeof(key), "z%06d", i);
+        again = *answer != '\0';
+        if (again) {
+            MUST(db, store_checkpoint(&db->op, db->store));
+            op_reset(&db->op);
+        }
+        answer = add_row(db, key);
+        again = again && *answer != '\0';
+        assert_true(*answer == '\0' || strcmp(answer, "53100") == 0);
+    }
+    for (unsigned round = 0; load_once(db, 9, round, sqlstate); round++) {
+        assert_true(round < 100000);
+    }
+}
+
+/* Rows of a whole table are made short, others fill the room, and there is no page left on the disk: undo splits nearly every leaf. */
+static void a_rollback_that_splits_gets_through_on_a_full_disk(void **state)
+{
+    enum { ROWS = 3 * BIG_ROWS };
+    struct store_space before, after;
+    struct db db;
+    char key[16], value[201];
+
+    make_tree(&db, fault_vfs_new(1));
+    make_rows(&db);
+    begin(&db, 0, TXN_READ_COMMITTED);
+    for (int i = 0; i < ROWS; i++) {
+        big_row(key, value, i, 'o');
+        insert(&db, 0, key, value);
+    }
+    commit(&db, 0);
+    begin(&db, 1, TXN_READ_COMMITTED);
+    for (int i = 0; i < ROWS; i++) {
+        big_row(key, value, i, 'o');
+        put(&db, 1, key, "short");
+    }
+    for (int i = 0; i < ROWS; i++) {
+        big_row(key, value, i, 'o');
+        strcat(key, "+");
+        assert_string_equal(add_row(&db, key), "");
+        if (i % 100 == 0) {
+            MUST(&db, store_checkpoint(&db.op, db.store));
+            op_reset(&db.op);
+        }
+    }
+    fill_disk(&db);
+    MUST(&db, store_space(&db.op, db.store, &before));
+    undo(&db, 1);
+    MUST(&db, store_space(&db.op, db.store, &after));
+    assert_true(before.free_pages >= after.free_pages + 30);
+    begin(&db, 3, TXN_READ_COMMITTED);
+    txn_set_lock_timeout(db.s[3], 1000);
+    fault_capacity(db.vfs, 0);
+    for (int i = 0; i < ROWS; i++) {
+        big_row(key, value, i, 'o');
+        assert_int_equal(get(&db, 3, key)[0], 'o');
+        put(&db, 3, key, value);
+    }
+    undo(&db, 3);
+    db_close(&db);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -538,6 +625,7 @@ int main(void)
         cmocka_unit_test(many_writers_together_keep_the_log_within_its_limit),
         cmocka_unit_test(idle_writers_are_undone_wherever_the_power_is_cut),
         cmocka_unit_test(a_rollback_gets_through_however_full_the_disk_is),
+        cmocka_unit_test(a_rollback_that_splits_gets_through_on_a_full_disk),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
