@@ -21,6 +21,7 @@
  */
 #include "sql/change.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "sql/fkey.h"
@@ -335,6 +336,22 @@ static int tell_readers(struct op *op, struct change *change, const struct writt
     return 0;
 }
 
+static int describe(const struct table_def *table, const struct datum *values, char *text, size_t size);
+
+/* Somebody else was first: the error has said by whom, and here it learns which row it is. */
+static int name_lost_row(struct op *op, const struct table_def *table, const struct datum *values)
+{
+    const char *by_whom = op->error.detail;
+    char text[300];
+
+    if (strcmp(op->error.sqlstate, "40001") == 0 && by_whom && strncmp(by_whom, "Transaction ", 12) == 0) {
+        describe(table, values, text, sizeof text);
+        op->error.detail = NULL;
+        op_detail(op, "The %s: t%s", strncmp(text, "a ", 2) == 0 ? text + 2 : text, by_whom + 1);
+    }
+    return OP_FAILED;
+}
+
 /* ---- rows ----------------------------------------------------------------------------------------- */
 
 /* The clustered key of a new row. */
@@ -468,7 +485,7 @@ int change_delete(struct op *op, struct change *change, struct bytes key, const 
     struct bytes entry;
 
     if (txn_delete(op, change->txn, change->tree, key, (struct bytes){NULL, 0}, seen, outcome) != 0)
-        return OP_FAILED;
+        return name_lost_row(op, table, old_values);
     if (outcome->result != TXN_WRITTEN)
         return 0;
     if (extend(op, change, old_values, change->old_all, &old_values) != 0)
@@ -534,7 +551,7 @@ int change_update(struct op *op, struct change *change, struct bytes key, const 
         encode_new_key(op, change, new_values, &change->new_key, &new_key) != 0)
         return OP_FAILED;
     if (update_record(op, change, key, new_key, old_values, new_values, touched, seen, outcome) != 0)
-        return OP_FAILED;
+        return name_lost_row(op, change->table, old_values);
     if (outcome->result != TXN_WRITTEN)
         return 0;
     bool moved = !same(key, new_key);
@@ -548,4 +565,59 @@ int change_update(struct op *op, struct change *change, struct bytes key, const 
     if (tell_readers(op, change, &(struct written){key, new_key, old_values, new_values}) != 0)
         return OP_FAILED;
     return change->foreign ? fkey_note_update(op, change->session, change->table, new_key, old_values, new_values) : 0;
+}
+
+/* ---- rows in words ---------------------------------------------------------------------------------- */
+
+static int describe(const struct table_def *table, const struct datum *values, char *text, size_t size)
+{
+    struct op op;
+
+    op_init(&op);
+    const char *key = table->has_primary && values ? change_key_text(&op, table, &table->indexes[0], values) : NULL;
+    int len = key ? snprintf(text, size, "row %s of table \"%s\"", key + strlen("Key "), table->name)
+                  : snprintf(text, size, "a row of table \"%s\"", table->name);
+    op_end(&op);
+    return len;
+}
+
+int change_describe_row(const void *arg, char *text, size_t size)
+{
+    const struct footprint_row *row = arg;
+    return describe(row->table, row->after ? row->after : row->before, text, size);
+}
+
+/* The columns of the primary key into a row of values. */
+static int decode_key(struct op *op, const struct table_def *table, struct bytes key, struct bytes value, struct datum *values)
+{
+    const struct index_def *index = &table->indexes[0];
+    int wanted[KEY_COLUMNS_MAX];
+    struct vector vectors[KEY_COLUMNS_MAX];
+    struct row_reader *reader;
+
+    for (int i = 0; i < index->column_count; i++) {
+        wanted[i] = index->columns[i].column;
+        if (vector_init_rows(op, &op->arena, type_form(table->columns[wanted[i]].type.oid), 1, &vectors[i]) != 0)
+            return OP_FAILED;
+        vectors[i].has_nulls = true;
+    }
+    if (row_reader_make(op, &op->arena, table, NULL, wanted, index->column_count, &reader) != 0 ||
+        row_decode(op, reader, key, value, &op->arena, vectors, 0) != 0)
+        return OP_FAILED;
+    for (int i = 0; i < index->column_count; i++)
+        vector_get(&vectors[i], 0, &values[wanted[i]]);
+    return 0;
+}
+
+int change_describe_record(const struct table_def *table, struct bytes key, struct bytes value, char *text, size_t size)
+{
+    struct op op;
+
+    op_init(&op);
+    struct datum *values = table->has_primary && value.data ? op_calloc(&op, sizeof *values * (size_t)(table->column_count + 1)) : NULL;
+    if (values && decode_key(&op, table, key, value, values) != 0)
+        values = NULL;
+    int len = describe(table, values, text, size);
+    op_end(&op);
+    return len;
 }

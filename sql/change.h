@@ -51,6 +51,10 @@ int change_update(struct op *op, struct change *change, struct bytes key, const 
 int change_delete(struct op *op, struct change *change, struct bytes key, const struct datum *old_values, CommitTs seen,
                   struct txn_outcome *outcome) MUST_CHECK;
 
+/* For error reports: the row of a struct footprint_row, as snprintf: 'row (id)=(3) of table "t"'. */
+int change_describe_row(const void *row, char *text, size_t size);
+/* The same of a record of the table's tree; its value may be without data. */
+int change_describe_record(const struct table_def *table, struct bytes key, struct bytes value, char *text, size_t size);
 /* "Key (a, b)=(1, x)", in the op's arena; NULL when memory is exhausted. */
 const char *change_key_text(struct op *op, const struct table_def *table, const struct index_def *index,
                             const struct datum *values);

@@ -19,6 +19,7 @@
  */
 #include <string.h>
 
+#include "sql/change.h"
 #include "sql/exec_int.h"
 #include "sql/footprint.h"
 #include "src/base/planted.h"
@@ -95,6 +96,13 @@ static int newer_row(void *arg, struct op *op, struct bytes key, const struct by
     return footprint_judge(op, s->footprint, key, before, after, matters);
 }
 
+static int newer_in_words(void *arg, struct bytes key, struct bytes value, char *text, size_t size)
+{
+    const struct scan_operator *s = arg;
+
+    return change_describe_record(s->base.node->scan.table, key, value, text, size);
+}
+
 static int newer_image(struct op *op, struct scan_operator *s, struct bytes key, const struct bytes *value)
 {
     const struct plan_node *node = s->base.node;
@@ -168,13 +176,15 @@ static int watch(struct op *op, struct scan_operator *s)
     s->watching = node->scan.footprint && txn_records_reads(s->base.execution->txn);
     if (!s->watching)
         return OP_OK;
-    if (!s->footprint && footprint_make(op, node, &s->restriction, &s->footprint))
+    if (!s->footprint && footprint_make(op, node, &s->restriction, txn_statement(s->base.execution->txn), &s->footprint))
         return OP_FAILED;
     s->supplied = NULL;
     if (footprint_predicate(op, s->footprint, &s->base.execution->env, supplied, &s->watch.predicate))
         return OP_FAILED;
     s->watch.newer = s->rows ? newer_entry : newer_row;
-    s->row_watch = (struct txn_watch){ .recorded = true, .newer = newer_row, .arg = s };
+    s->watch.describe = s->rows ? NULL : newer_in_words;
+    s->row_watch = (struct txn_watch){ .predicate = s->watch.predicate, .recorded = true, .newer = newer_row,
+                                       .describe = newer_in_words, .arg = s };
     s->watch.arg = s;
     return OP_OK;
 }

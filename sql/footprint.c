@@ -25,6 +25,7 @@
  */
 #include "sql/footprint.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "sql/exec_int.h"
@@ -33,6 +34,7 @@
 #include "src/base/planted.h"
 
 enum { BEFORE, AFTER };
+enum { STATEMENT_BYTES_MAX = 300 };
 
 struct footprint {
     atomic_uint references;         /* of the execution, and one of each predicate */
@@ -42,6 +44,8 @@ struct footprint {
     int *numbers;                   /* their attribute numbers */
     Oid *types;
     bool *read;
+    const char **names;             /* of the columns, of the table, and the statement's text: for describe */
+    const char *table, *statement;
     struct row_reader *reader;      /* of the table's records; NULL once the execution is gone */
     struct expr *condition;         /* over the columns wanted; NULL: every row satisfies it */
     struct program *program;        /* of the condition, made by the first test, as most are never tested; mutex */
@@ -271,6 +275,52 @@ int footprint_judge(struct op *op, struct footprint *footprint, struct bytes key
     return rc;
 }
 
+/* ---- in words --------------------------------------------------------------------------------------- */
+
+static const char *column_name(void *arg, const struct expr *column)
+{
+    const struct footprint *footprint = arg;
+
+    return column->kind == EXPR_SLOT ? footprint->names[column->slot] : "?";
+}
+
+/* " ($1 = 3)" */
+static size_t add_params(struct footprint *footprint, const struct reading *reading, char *text, size_t size)
+{
+    size_t used = 0;
+
+    for (int i = 0; i < footprint->param_count; i++) {
+        struct bytes printed = { (const uint8_t *)"null", 4 };
+        const struct datum *value = &reading->values[i];
+        if (!footprint->value_types[i]
+            || (!value->null && type_print(&footprint->op, (struct sql_type){ footprint->value_types[i], -1 }, value,
+                                           &footprint->op.arena, &printed)))
+            continue;
+        int len = snprintf(text + used, size - used, "%s$%d = %.*s", used ? ", " : " with ", i + 1,
+                           printed.len < 60 ? (int)printed.len : 60, (const char *)printed.data);
+        used = len < 0 || used + (size_t)len >= size ? size - 1 : used + (size_t)len;
+    }
+    return used;
+}
+
+static int describe(struct txn_predicate *predicate, char *text, size_t size)
+{
+    struct reading *reading = (struct reading *)predicate;
+    struct footprint *footprint = reading->footprint;
+    const char *condition = NULL;
+
+    os_mutex_lock(&footprint->mutex);
+    op_reset(&footprint->op);
+    if (footprint->condition)
+        condition = expr_print(&footprint->op, &footprint->op.arena, footprint->condition, column_name, footprint);
+    int len = snprintf(text, size, "%s%s%s", footprint->table, condition ? " WHERE " : "", condition ? condition : "");
+    size_t used = len < 0 ? 0 : (size_t)len < size ? (size_t)len : size - 1;
+    used += add_params(footprint, reading, text + used, size - used);
+    len = snprintf(text + used, size - used, "%s, by: %s", reading->keys ? " for keys of a join" : "", footprint->statement);
+    os_mutex_unlock(&footprint->mutex);
+    return (int)used + len;
+}
+
 /* ---- predicates ----------------------------------------------------------------------------------- */
 
 static void drop(struct footprint *footprint)
@@ -355,7 +405,9 @@ int footprint_predicate(struct op *op, struct footprint *footprint, const struct
             return op_out_of_memory(op);
         }
         reading->keys = keys;
-        reading->predicate = (struct txn_predicate){ .references = 1, .matters = matters, .free = free_reading };
+        reading->predicate = (struct txn_predicate){
+            .references = 1, .matters = matters, .describe = describe, .free = free_reading
+        };
         reading->footprint = footprint;
         atomic_fetch_add_explicit(&footprint->references, 1, memory_order_relaxed);
         if (footprint->last)
@@ -499,8 +551,35 @@ static int make(struct op *op, struct footprint *footprint, const struct plan_no
     return row_reader_make(op, arena, table, NULL, wanted, footprint->count, &footprint->reader);
 }
 
+static const char *keep_text(struct op *op, struct arena *arena, const void *text, size_t len)
+{
+    char *copy = op_arena_alloc(op, arena, len + 1);
+
+    if (copy && len)
+        memcpy(copy, text, len);
+    return copy;
+}
+
+static int make_words(struct op *op, struct footprint *footprint, const struct plan_node *scan, struct bytes statement)
+{
+    const struct table_def *table = scan->scan.table;
+    struct arena *arena = &footprint->arena;
+
+    footprint->names = op_arena_alloc(op, arena, ((size_t)footprint->count + 1) * sizeof *footprint->names);
+    footprint->table = keep_text(op, arena, table->name, strlen(table->name));
+    footprint->statement = keep_text(op, arena, statement.data, statement.len < STATEMENT_BYTES_MAX ? statement.len : STATEMENT_BYTES_MAX);
+    if (!footprint->names || !footprint->table || !footprint->statement)
+        return OP_FAILED;
+    for (int i = 0; i < footprint->count; i++) {
+        const char *name = table->columns[catalog_column(table, footprint->numbers[i])].name;
+        if (!(footprint->names[i] = keep_text(op, arena, name, strlen(name))))
+            return OP_FAILED;
+    }
+    return OP_OK;
+}
+
 int footprint_make(struct op *op, const struct plan_node *scan, const struct footprint_restriction *restriction,
-                   struct footprint **result)
+                   struct bytes statement, struct footprint **result)
 {
     struct footprint *footprint = mem_calloc(1, sizeof *footprint);
 
@@ -511,7 +590,7 @@ int footprint_make(struct op *op, const struct plan_node *scan, const struct foo
     os_mutex_init(&footprint->mutex, RANK_SSI_PREDICATE);
     arena_init(&footprint->arena);
     op_init(&footprint->op);
-    if (make(op, footprint, scan, restriction)) {
+    if (make(op, footprint, scan, restriction) || make_words(op, footprint, scan, statement)) {
         footprint_release(footprint);
         return OP_FAILED;
     }

@@ -30,9 +30,9 @@ int footprint_keys_add(struct op *op, struct footprint_keys *keys, struct bytes 
 bool footprint_keys_full(const struct footprint_keys *keys);
 void footprint_keys_free(struct footprint_keys *keys);  /* NULL is fine */
 
-/* Of a scan node, for one execution; predicates made of it may outlive both. */
+/* Of a scan node, for one execution; statement: its text, for error reports; predicates made of it may outlive both. */
 int footprint_make(struct op *op, const struct plan_node *scan, const struct footprint_restriction *restriction,
-                   struct footprint **footprint) MUST_CHECK;
+                   struct bytes statement, struct footprint **footprint) MUST_CHECK;
 void footprint_release(struct footprint *footprint);    /* NULL is fine */
 /* The predicate for the values of parameters and cells as they are now, borrowed until the next call; the same as before if they are the
  * same.  keys: what the join supplies, taken over; NULL: not known. */

@@ -26,6 +26,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "sql/change.h"
 #include "src/base/mem.h"
 
 /* 2000-01-01 as microseconds since 1970. */
@@ -48,7 +49,7 @@ int session_open(struct op *op, struct database *database, struct session **out)
         mem_free(session);
         return OP_FAILED;
     }
-    txn_tell_rows(session->txn);
+    txn_tell_rows(session->txn, change_describe_row);
     if (settings_open(op, session) != 0) {
         session_close(session);
         return OP_FAILED;

@@ -220,6 +220,19 @@ static int make_visible(struct op *op, struct txn *txn)
     return rc;
 }
 
+/* The error is there; the commit that the transaction lost to must be visible before the client hears of it, so that a retry sees it. */
+static int fail_after(struct op *op, struct txn_manager *manager, CommitTs lost_to)
+{
+    struct op wait;
+
+    op_init(&wait);
+    if (commit__await_visible(&wait, manager, lost_to) != 0) {
+        op_clear_error(&wait);      /* the log is broken: no retry will succeed whatever it sees */
+    }
+    op_end(&wait);
+    return OP_FAILED;
+}
+
 static int commit_writer(struct op *op, struct txn_session *session)
 {
     struct txn_manager *manager = session->manager;
@@ -232,8 +245,9 @@ static int commit_writer(struct op *op, struct txn_session *session)
     }
     if (session->ssi != NULL) {
         if (ssi__commit(op, session, append_commit) != 0) {
+            CommitTs lost_to = ssi__lost_to(session->ssi);
             txn_rollback(session);
-            return OP_FAILED;
+            return fail_after(op, manager, lost_to);
         }
     } else {
         append_commit(txn);
@@ -266,8 +280,10 @@ int txn_commit(struct op *op, struct txn_session *session)
     }
     wait__leave(session);
     if (session->doomed || (session->ssi != NULL && ssi__is_doomed(session->ssi) && !PLANTED("ssi-commit-unchecked"))) {
+        CommitTs lost_to = session->ssi != NULL ? ssi__lost_to(session->ssi) : 0;
+        ssi__fail(op, session);
         txn_rollback(session);
-        return ssi__fail(op);
+        return fail_after(op, session->manager, lost_to);
     }
     if (session->writer == NULL || session->writer->chain.last == 0) {
         if (session->writer != NULL) {

@@ -50,7 +50,8 @@ static int note_newer(struct op *op, struct txn_session *session, struct ssi_txn
     if (newer == NULL) {
         return 0;
     }
-    int rc = session->ssi != NULL ? ssi__read_met_newer(op, session, newer) : 0;
+    struct ssi_evidence evidence = { .session = session, .reading = true };
+    int rc = session->ssi != NULL ? ssi__read_met_newer(op, session, newer, &evidence) : 0;
     ssi__unref(newer);
     return rc;
 }
@@ -88,6 +89,8 @@ static int note_watched(struct op *op, struct txn_session *session, struct tree_
     struct newer_version *oldest;
     struct arena scratch;
     bool known, matters = false;
+    struct ssi_evidence evidence = { .session = session, .reading = true, .predicate = watch->predicate, .watch = watch,
+                                     .key = record->key };
 
     arena_init(&scratch);
     int rc = version__newer(op, session->manager, info, view, record, &scratch, &oldest, &known);
@@ -95,7 +98,10 @@ static int note_watched(struct op *op, struct txn_session *session, struct tree_
         if (rc == 0 && !matters) {
             rc = ask_watch(op, session, watch, record->key, version, &scratch, &matters);
             if (rc == 0 && matters && version->writer != NULL) {
-                rc = ssi__read_met_newer(op, session, version->writer);
+                evidence.command = version->command;
+                evidence.value = version->before.present && !version->before.overflow ? version->before.value
+                                 : version->after.present && !version->after.overflow ? version->after.value : (struct bytes){ NULL, 0 };
+                rc = ssi__read_met_newer(op, session, version->writer, &evidence);
             }
             matters = matters && version->writer != NULL;
         }
@@ -104,7 +110,7 @@ static int note_watched(struct op *op, struct txn_session *session, struct tree_
         }
     }
     if (rc == 0 && !known) {
-        rc = ssi__read_met_newer(op, session, seen);
+        rc = ssi__read_met_newer(op, session, seen, &evidence);
     }
     arena_free(&scratch);
     return rc;

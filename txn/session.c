@@ -115,6 +115,11 @@ void txn_set_deadlock_timeout(struct txn_session *session, uint64_t microseconds
     os_mutex_unlock(&session->manager->waits);
 }
 
+struct bytes txn_statement(const struct txn_session *session)
+{
+    return (struct bytes){ (const uint8_t *)session->statement, session->statement != NULL ? session->statement_len : 0 };
+}
+
 void txn_set_statement_deadline(struct txn_session *session, uint64_t deadline_ns)
 {
     session->deadline_ns = deadline_ns;
@@ -130,9 +135,10 @@ void txn_set_max_log(struct txn_session *session, uint64_t bytes)
     session->max_log = bytes;
 }
 
-void txn_tell_rows(struct txn_session *session)
+void txn_tell_rows(struct txn_session *session, int (*describe)(const void *row, char *text, size_t size))
 {
     session->tells_rows = true;
+    session->describe_row = describe;
 }
 
 void txn_interrupt(struct txn_session *session)
@@ -232,7 +238,7 @@ int txn_statement_begin(struct op *op, struct txn_session *session)
     }
     if (session->doomed || (session->ssi != NULL && ssi__is_doomed(session->ssi))) {
         session->doomed = true;
-        return ssi__fail(op);
+        return ssi__fail(op, session);
     }
     atomic_store_explicit(&session->slot->reading, true, memory_order_seq_cst);
     if (snapshot__lost(session)) {

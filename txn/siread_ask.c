@@ -18,8 +18,10 @@
  */
 #include "txn/ssi_int.h"
 
-static int meet_reader(struct op *op, struct txn_session *session, struct ssi_txn *reader)
+static int meet_reader(struct op *op, struct txn_session *session, struct ssi_txn *reader, const struct txn_predicate *predicate,
+                       const void *row)
 {
+    struct ssi_evidence evidence = { .session = session, .predicate = predicate, .row = row };
     struct ssi *ssi = session->manager->ssi;
     int rc = 0;
 
@@ -28,9 +30,11 @@ static int meet_reader(struct op *op, struct txn_session *session, struct ssi_tx
     }
     os_mutex_lock(&ssi->graph);
     if (ssi__concurrent(reader, session->ssi)) {
-        rc = ssi__add_edge(op, ssi, session->ssi, reader, session->ssi);
+        rc = ssi__add_edge(op, ssi, session->ssi, reader, session->ssi, &evidence);
     }
+    CommitTs lost_to = rc != 0 ? session->ssi->lost_to : 0;
     os_mutex_unlock(&ssi->graph);
+    commit__depend(session, lost_to);
     return rc;
 }
 
@@ -51,7 +55,7 @@ static int meet_points(struct op *op, struct txn_session *session, struct tree_i
 
     for (struct siread_point *point = bucket->first; point != NULL && rc == 0; point = point->next) {
         if (point->reader != session->ssi && siread__is_point(point, hash, info, key) && matters(point->predicate, change)) {
-            rc = meet_reader(op, session, point->reader);
+            rc = meet_reader(op, session, point->reader, point->predicate, change->row);
         }
     }
     siread__unlock_bucket(bucket);
@@ -74,7 +78,7 @@ static int ask_range(void *arg, struct ssi_range *range)
     if (range->reader == question->session->ssi || (question->skip_was && change.was) || !matters(range->predicate, &change)) {
         return 0;
     }
-    return meet_reader(question->op, question->session, range->reader);
+    return meet_reader(question->op, question->session, range->reader, range->predicate, question->row);
 }
 
 static int meet_ranges(struct op *op, struct txn_session *session, struct tree_info *info, struct bytes was, struct bytes is,
@@ -110,7 +114,7 @@ static int ask_any_range(void *arg, struct ssi_range *range)
 {
     struct question_for_all *question = arg;
 
-    return matters(range->predicate, question->change) ? meet_reader(question->op, question->session, range->reader) : 0;
+    return matters(range->predicate, question->change) ? meet_reader(question->op, question->session, range->reader, range->predicate, NULL) : 0;
 }
 
 /* All that was read of a tree, wherever in it. */
@@ -123,7 +127,7 @@ static int meet_all(struct op *op, struct txn_session *session, struct tree_info
         struct siread_bucket *bucket = siread__lock_bucket(ssi, i);
         for (struct siread_point *point = bucket->first; point != NULL && rc == 0; point = point->next) {
             if (point->info == info && matters(point->predicate, change)) {
-                rc = meet_reader(op, session, point->reader);
+                rc = meet_reader(op, session, point->reader, point->predicate, change->row);
             }
         }
         siread__unlock_bucket(bucket);
@@ -182,6 +186,7 @@ bool txn_is_read(struct txn_session *session, struct btree *tree)
         return false;
     }
     atomic_store(&session->ssi->wrote, true);
+    ssi__note_statement(session);
     struct tree_info *info = manager__known_tree(session->manager, btree_id(tree));
     return info != NULL && (atomic_load_explicit(&info->sireads, memory_order_acquire) > 0 ||
                             atomic_load_explicit(&info->formers, memory_order_acquire) != NULL);

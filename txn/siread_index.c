@@ -12,8 +12,8 @@
  * It is balanced by random priorities (a treap): a node is above all nodes of lower priority, so that its shape depends on nothing but these.
  * An interval that still grows with its scan is not in here, but in the tree's list of growing ones.
  *
- * T1  In order by low end, then by address; `reach` is the highest end in the subtree.
- * T2  All is guarded by info->range_mutex.
+ * I1  In order by low end, then by address; `reach` is the highest end in the subtree.
+ * I2  All is guarded by info->range_mutex.
  */
 #include "src/base/hash.h"
 #include "txn/ssi_int.h"

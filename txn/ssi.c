@@ -74,21 +74,72 @@ static bool is_dangerous(const struct ssi_txn *first, const struct ssi_txn *pivo
     return !writes_nothing(first) || third <= first->read_ts;
 }
 
-int ssi__fail(struct op *op)
+static int fail(struct op *op, const char *reason)
 {
     op_fail(op, "40001", "could not serialize access due to read/write dependencies among transactions");
+    if (reason != NULL) {
+        op_detail(op, "%s", reason);
+    }
     op_hint(op, "The transaction might succeed if retried.");
     return OP_FAILED;
 }
 
+int ssi__fail(struct op *op, struct txn_session *session)
+{
+    struct ssi *ssi = session->manager->ssi;
+    struct ssi_txn *self = session->ssi;
+
+    if (self == NULL) {
+        return fail(op, NULL);
+    }
+    os_mutex_lock(&ssi->graph);
+    fail(op, self->reason);
+    CommitTs lost_to = self->lost_to;
+    os_mutex_unlock(&ssi->graph);
+    commit__depend(session, lost_to);
+    return OP_FAILED;
+}
+
+CommitTs ssi__lost_to(struct ssi_txn *self)
+{
+    struct ssi *ssi = self->manager->ssi;
+
+    os_mutex_lock(&ssi->graph);
+    CommitTs lost_to = self->lost_to;
+    os_mutex_unlock(&ssi->graph);
+    return lost_to;
+}
+
+/* The two edges that meet in the pivot say why. */
+static void doom(struct ssi_txn *victim, const struct ssi_edge *in, const struct ssi_edge *out, CommitTs third)
+{
+    if (!atomic_load(&victim->doomed)) {
+        victim->reason = ssi__explain(in, out);
+        victim->lost_to = third;
+    }
+    atomic_store(&victim->doomed, true);
+}
+
 /* G4.  self: the transaction of this thread. */
-static int condemn(struct op *op, struct ssi_txn *self, struct ssi_txn *first, struct ssi_txn *pivot)
+static int condemn(struct op *op, struct ssi_txn *self, struct ssi_txn *first, struct ssi_txn *pivot, const struct ssi_edge *in,
+                   const struct ssi_edge *out, CommitTs third)
 {
     struct ssi_txn *victim = in_progress(pivot) ? pivot : first;
 
     assert(in_progress(victim));
-    atomic_store(&victim->doomed, true);
-    return victim == self ? ssi__fail(op) : 0;
+    doom(victim, in, out, third);
+    return victim == self ? fail(op, victim->reason) : 0;
+}
+
+/* The edge to the transaction that committed then, if it is still known. */
+static const struct ssi_edge *edge_to(const struct ssi_txn *pivot, CommitTs ts)
+{
+    const struct ssi_edge *out = pivot->out;
+
+    while (out != NULL && committed_at(out->writer) != ts) {
+        out = out->next_out;
+    }
+    return out;
 }
 
 /* Looks through both lists in step, since one of them is short: a transaction of hours has edges to thousands. */
@@ -109,16 +160,18 @@ static struct ssi_edge *find_link(const struct ssi_txn *reader, const struct ssi
     return NULL;
 }
 
-static int add_link(struct op *op, struct ssi_txn *reader, struct ssi_txn *writer, bool *is_new)
+static int add_link(struct op *op, struct ssi_txn *reader, struct ssi_txn *writer, struct ssi_edge **link, bool *is_new)
 {
     *is_new = false;
-    if (find_link(reader, writer) != NULL) {
+    *link = find_link(reader, writer);
+    if (*link != NULL) {
         return 0;
     }
     struct ssi_edge *edge = mem_calloc(1, sizeof(*edge));
     if (edge == NULL) {
         return op_out_of_memory(op);
     }
+    *link = edge;
     edge->reader = reader;
     edge->writer = writer;
     edge->next_out = reader->out;
@@ -145,17 +198,24 @@ static void remove_link(struct ssi_edge *edge)
     if (edge->next_in != NULL) {
         edge->next_in->prev_in = edge->prev_in;
     }
+    mem_free(edge->read);
+    mem_free(edge->wrote);
     mem_free(edge);
 }
 
-int ssi__add_edge(struct op *op, struct ssi *ssi, struct ssi_txn *self, struct ssi_txn *reader, struct ssi_txn *writer)
+int ssi__add_edge(struct op *op, struct ssi *ssi, struct ssi_txn *self, struct ssi_txn *reader, struct ssi_txn *writer,
+                  const struct ssi_evidence *evidence)
 {
+    struct ssi_edge loose = { .reader = reader, .writer = writer }, *link = &loose;
     bool is_new = true;
     int rc = 0;
 
     /* What was summarised has no lists any more; what matters of it is when it and those after it committed. */
-    if (!writer->summarised && add_link(op, reader, writer, &is_new) != 0) {
+    if (!writer->summarised && add_link(op, reader, writer, &link, &is_new) != 0) {
         return OP_FAILED;
+    }
+    if (is_new) {
+        ssi__describe_edge(link, evidence);
     }
     if (!is_new && reader != &ssi->summary) {
         return 0;       /* an edge of the stand-in may be another reader's: it is judged again */
@@ -166,18 +226,22 @@ int ssi__add_edge(struct op *op, struct ssi *ssi, struct ssi_txn *self, struct s
     }
     /* The writer as pivot. */
     if (writer->earliest_out != UINT64_MAX && is_dangerous(reader, writer, writer->earliest_out)) {
-        rc = condemn(op, self, reader, writer);
+        rc = condemn(op, self, reader, writer, link, edge_to(writer, writer->earliest_out), writer->earliest_out);
     }
     /* The reader as pivot: only once the writer has committed (G3). */
     for (struct ssi_edge *edge = reader->in; writer_ts != 0 && edge != NULL && rc == 0; edge = edge->next_in) {
         if (is_dangerous(edge->reader, reader, writer_ts)) {
-            rc = condemn(op, self, edge->reader, reader);
+            rc = condemn(op, self, edge->reader, reader, edge, link, writer_ts);
         }
+    }
+    if (link == &loose) {
+        mem_free(loose.read);
+        mem_free(loose.wrote);
     }
     return rc;
 }
 
-int ssi__read_met_newer(struct op *op, struct txn_session *session, struct ssi_txn *writer)
+int ssi__read_met_newer(struct op *op, struct txn_session *session, struct ssi_txn *writer, const struct ssi_evidence *evidence)
 {
     struct ssi *ssi = session->manager->ssi;
     struct ssi_txn *self = session->ssi;
@@ -188,9 +252,11 @@ int ssi__read_met_newer(struct op *op, struct txn_session *session, struct ssi_t
     }
     os_mutex_lock(&ssi->graph);
     if (ssi__concurrent(self, writer)) {
-        rc = ssi__add_edge(op, ssi, self, self, writer);
+        rc = ssi__add_edge(op, ssi, self, self, writer, evidence);
     }
+    CommitTs lost_to = rc != 0 ? self->lost_to : 0;
     os_mutex_unlock(&ssi->graph);
+    commit__depend(session, lost_to);
     return rc;
 }
 
@@ -223,7 +289,9 @@ static struct ssi_txn *new_txn(struct op *op, struct txn_session *session)
     self->manager = session->manager;
     self->read_only = session->read_only;
     self->earliest_out = UINT64_MAX;
+    self->session = session->number;
     arena_init(&self->arena);
+    arena_init(&self->texts);
     return self;
 }
 
@@ -377,6 +445,8 @@ void ssi__ref(struct ssi_txn *self)
 void ssi__unref(struct ssi_txn *self)
 {
     if (atomic_fetch_sub_explicit(&self->references, 1, memory_order_acq_rel) == 1) {
+        arena_free(&self->texts);
+        mem_free(self->reason);
         mem_free(self);
     }
 }
@@ -399,7 +469,7 @@ static void doom_pivots(struct ssi_txn *self)
         for (struct ssi_edge *edge = pivot->in; edge != NULL; edge = edge->next_in) {
             struct ssi_txn *first = edge->reader;
             if (in_progress(first) && !first->read_only && !atomic_load(&first->doomed)) {
-                atomic_store(&pivot->doomed, true);
+                doom(pivot, edge, in, 0);
                 break;
             }
         }
@@ -414,7 +484,7 @@ int ssi__commit(struct op *op, struct txn_session *session, void (*append)(struc
     os_mutex_lock(&ssi->graph);
     if (atomic_load(&self->doomed) && !PLANTED("ssi-commit-unchecked")) {
         os_mutex_unlock(&ssi->graph);
-        return ssi__fail(op);
+        return ssi__fail(op, session);
     }
     if (!PLANTED("ssi-pivot-spared")) {
         doom_pivots(self);
@@ -425,6 +495,9 @@ int ssi__commit(struct op *op, struct txn_session *session, void (*append)(struc
     for (struct ssi_edge *in = self->in; in != NULL; in = in->next_in) {
         if (ts < in->reader->earliest_out) {
             in->reader->earliest_out = ts;
+        }
+        if (atomic_load(&in->reader->doomed) && in->reader->lost_to == 0) {
+            in->reader->lost_to = ts;
         }
     }
     os_mutex_unlock(&ssi->graph);
@@ -507,6 +580,7 @@ static void put_back(struct ssi *ssi, struct ssi_txn *self)
 static void absorb(struct op *op, struct ssi *ssi, struct ssi_txn *gone)
 {
     struct ssi_txn *summary = &ssi->summary;
+    struct ssi_edge *link;
     bool is_new;
 
     if (committed_at(gone) > committed_at(summary)) {
@@ -521,7 +595,7 @@ static void absorb(struct op *op, struct ssi *ssi, struct ssi_txn *gone)
     while (gone->out != NULL) {
         struct ssi_txn *writer = gone->out->writer;
         remove_link(gone->out);
-        if (in_progress(writer) && add_link(op, summary, writer, &is_new) != 0) {
+        if (in_progress(writer) && add_link(op, summary, writer, &link, &is_new) != 0) {
             atomic_store(&writer->doomed, true);    /* without memory for the edge nothing is known of it any more */
         }
     }

@@ -22,7 +22,21 @@ void ssi__end(struct txn_session *session, bool committed);
 /* Check, commit number and place in the graph in one step; append writes the commit record. */
 int ssi__commit(struct op *op, struct txn_session *session, void (*append)(struct txn *txn)) MUST_CHECK;
 bool ssi__is_doomed(struct ssi_txn *self);
-int ssi__fail(struct op *op);           /* 40001; always OP_FAILED */
+CommitTs ssi__lost_to(struct ssi_txn *self);   /* doomed: the commit that must be visible before it fails; 0: any */
+/* 40001, with the reason; always OP_FAILED.  What it lost to is noted in dep_ts. */
+int ssi__fail(struct op *op, struct txn_session *session);
+/* What is known of an edge when it is made; the session is that of this thread. */
+struct ssi_evidence {
+    struct txn_session *session;
+    bool reading;                       /* this thread has come upon what the other has written; else the other way round */
+    const struct txn_predicate *predicate;  /* of what was read; NULL: not known */
+    const struct txn_watch *watch;      /* reading */
+    struct bytes key, value;            /* reading: of the record; value may be without data */
+    uint32_t command;                   /* reading: that of the version */
+    const void *row;                    /* writing: as txn_wrote_row was given it */
+};
+/* The session has written with its statement. */
+void ssi__note_statement(struct txn_session *session);
 void ssi__ref(struct ssi_txn *self);
 void ssi__unref(struct ssi_txn *self);
 /* Forgets ended transactions that nobody in progress is concurrent with. */
@@ -47,7 +61,8 @@ int ssi__scan_stopped(struct op *op, struct tree_info *info, struct ssi_range *r
 /* The scan is closed: the interval grows no more. */
 void ssi__scan_closed(struct ssi_range *record);
 /* A version by this writer, newer than the snapshot, was met. */
-int ssi__read_met_newer(struct op *op, struct txn_session *session, struct ssi_txn *writer) MUST_CHECK;
+int ssi__read_met_newer(struct op *op, struct txn_session *session, struct ssi_txn *writer, const struct ssi_evidence *evidence)
+    MUST_CHECK;
 
 /* ---- writes; after the entry can be found ---------------------------------------------------------- */
 

@@ -11,6 +11,14 @@ struct ssi_edge {
     struct ssi_txn *reader, *writer;
     struct ssi_edge *next_out, *prev_out;       /* of the reader */
     struct ssi_edge *next_in, *prev_in;         /* of the writer */
+    char *read, *wrote;                         /* what, and by which statements: ssi_report.c; NULL without memory */
+};
+
+/* A statement that has written. */
+struct ssi_statement {
+    struct ssi_statement *older;        /* constant */
+    uint32_t command;                   /* as in struct version */
+    char text[];
 };
 
 /* One read of one key. */
@@ -79,6 +87,12 @@ struct ssi_txn {
     struct ssi_range *ranges;
     struct ssi_range *wides;            /* one per tree and predicate at most */
     struct arena arena;                 /* of the points */
+    uint32_t session;                   /* its number; constant */
+    struct ssi_statement *_Atomic statements;   /* that have written, the newest first; pushed by the owner's thread */
+    uint32_t statement_count;           /* the owner's thread */
+    struct arena texts;                 /* of the statements; the owner's thread */
+    char *reason;                       /* why it is doomed; graph latch */
+    CommitTs lost_to;                   /* the commit that is to be visible before it fails; graph latch */
     uint32_t point_count, range_count, wide_count;
     bool summarised;                    /* its reads and edges went to the summary; graph latch */
 };
@@ -99,9 +113,12 @@ struct ssi {
     struct siread_bucket *buckets;
 };
 
+/* ssi_report.c; graph latch held.  Of two edges that meet in a pivot (either may be NULL: not known any more): why somebody must go. */
+char *ssi__explain(const struct ssi_edge *in, const struct ssi_edge *out);
+void ssi__describe_edge(struct ssi_edge *edge, const struct ssi_evidence *evidence);
 /* With the graph latch: the edge, and what follows from it.  OP_FAILED: `self` is the victim. */
-int ssi__add_edge(struct op *op, struct ssi *ssi, struct ssi_txn *self, struct ssi_txn *reader, struct ssi_txn *writer)
-    MUST_CHECK;
+int ssi__add_edge(struct op *op, struct ssi *ssi, struct ssi_txn *self, struct ssi_txn *reader, struct ssi_txn *writer,
+                  const struct ssi_evidence *evidence) MUST_CHECK;
 /* Did the reader's time overlap with the writer's? Graph latch, or the answer may be a needless yes. */
 bool ssi__concurrent(const struct ssi_txn *reader, const struct ssi_txn *writer);
 /* All that `from` has read is read by `to` from now on, widened to an interval per tree. */

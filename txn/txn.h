@@ -87,6 +87,7 @@ struct txn_manager *txn_session_manager(struct txn_session *session);
 uint32_t txn_session_number(const struct txn_session *session);     /* never the same twice in the life of a manager */
 /* Text of the statement in progress, for error details and views; borrowed until the next call. */
 void txn_set_statement(struct txn_session *session, const char *text, size_t len);
+struct bytes txn_statement(const struct txn_session *session);
 /* Limits on waiting, microseconds; 0 = none.  cancel: may be set by another thread; see txn_interrupt. */
 void txn_set_lock_timeout(struct txn_session *session, uint64_t microseconds);
 /* One second to begin with.  The cycle is found when the wait begins; the time only tells who must give way. */
@@ -164,6 +165,8 @@ struct txn_predicate {
     /* Would the change have made a difference to whoever has read?  Asked by any thread, also after the reader has ended, with latches of
      * rank RANK_SSI held.  When in doubt, yes. */
     bool (*matters)(struct txn_predicate *self, const struct txn_change *change);
+    /* For error reports, as snprintf: "SELECT ... read t WHERE a = 3"; NULL: nothing can be said. */
+    int (*describe)(struct txn_predicate *self, char *text, size_t size);
     void (*free)(struct txn_predicate *self);
 };
 void txn_predicate_release(struct txn_predicate *predicate);        /* NULL is fine */
@@ -175,6 +178,8 @@ struct txn_watch {
     /* A version is newer than the snapshot.  Would it have made a difference?  NULL before or after: the record was not there.  Called under
      * the leaf's latch, for the oldest first, until one does; what depends on another tree is to be looked at later, by txn_look. */
     int (*newer)(void *arg, struct op *op, struct bytes key, const struct bytes *before, const struct bytes *after, bool *matters);
+    /* For error reports, as snprintf: the row that has this record.  NULL: nothing can be said. */
+    int (*describe)(void *arg, struct bytes key, struct bytes value, char *text, size_t size);
     void *arg;
 };
 
@@ -184,7 +189,7 @@ extern const struct txn_watch txn_existence;
 bool txn_records_reads(const struct txn_session *session);
 /* From now on the session tells of each row that it has changed by txn_wrote_row, and not its single writes but those are
  * held against what others have read. */
-void txn_tell_rows(struct txn_session *session);
+void txn_tell_rows(struct txn_session *session, int (*describe)(const void *row, char *text, size_t size));
 /* Might others have read something in this tree?  Asked after the row has been written in all trees. */
 bool txn_is_read(struct txn_session *session, struct btree *tree);
 /* A row was written in this tree: its key before and after, without data where it is not there; row: for the predicates. */

@@ -248,6 +248,7 @@ struct txn_session {
     struct ssi_txn *ssi;                /* NULL: below SERIALIZABLE, or nothing needs recording */
     bool doomed;                        /* a serialization failure was met: nothing but ROLLBACK goes on */
     bool tells_rows;                    /* see txn_tell_rows */
+    int (*describe_row)(const void *row, char *text, size_t size);
     struct end_call *end_calls;
     struct arena arena;                 /* of the transaction */
 
@@ -439,6 +440,7 @@ int version__resolve(struct op *op, struct txn_manager *manager, struct tree_inf
 struct newer_version {
     struct newer_version *newer;        /* of the next one, by another writer or not */
     struct ssi_txn *writer;             /* a reference; NULL below SERIALIZABLE */
+    uint32_t command;
     bool unknown;                       /* what was there after, and who made what follows, is not known any more */
     struct newer_image { bool present, overflow; struct bytes value; } before, after;
 };

@@ -422,6 +422,7 @@ static int gather_newer(struct op *op, const struct view *view, const struct cha
         made->before = (struct newer_image){ entry->before_present, entry->before_overflow, { copy, entry->before_len } };
         made->after = after;
         made->unknown = gap;
+        made->command = entry->command;
         made->newer = *oldest;
         made->writer = entry->writer != view->own ? entry->writer->ssi : NULL;
         if (made->writer != NULL) {

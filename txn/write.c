@@ -47,6 +47,7 @@ struct write_call {
 
     enum write_verdict verdict;
     CommitTs lost_to;
+    TxnId lost_to_writer;
     struct chain *chain;            /* found, and then pinned; or made, and not yet in its bucket */
     bool chain_is_new;
     bool in_run;                    /* a run takes the row: no entry is needed */
@@ -135,6 +136,7 @@ static int judge_changed(struct op *op, struct write_call *call, const struct bt
     commit__depend(session, ts);
     if (session->level != TXN_READ_COMMITTED) {
         call->lost_to = ts;
+        call->lost_to_writer = newest->writer->id;
         /* What befell the version that was seen; a changed key is an update, and locks do not tell the two apart, as in PostgreSQL. */
         bool deleted = oldest == deletion && deletion->moved_to == NULL && call->kind != WRITE_LOCK;
         call->verdict = deleted ? VERDICT_LOST_DELETE : VERDICT_LOST_UPDATE;
@@ -203,6 +205,7 @@ static int judge_new(struct op *op, struct write_call *call, const struct btree_
         if (hidden->before_present && hidden->writer != call->writer) {
             call->verdict = VERDICT_LOST_DELETE;
             call->lost_to = ts;
+            call->lost_to_writer = newest->writer->id;
         }
     }
     return 0;
@@ -396,10 +399,14 @@ static int fail_lost(struct op *op, struct write_call *call)
     }
     op_end(&wait);
     if (call->verdict == VERDICT_LOST_DEPENDENCY) {
-        return ssi__fail(op);
+        return ssi__fail(op, session);
     }
-    return op_fail(op, "40001", "could not serialize access due to concurrent %s",
-                   call->verdict == VERDICT_LOST_DELETE ? "delete" : "update");
+    bool deleted = call->verdict == VERDICT_LOST_DELETE;
+    op_fail(op, "40001", "could not serialize access due to concurrent %s", deleted ? "delete" : "update");
+    op_detail(op, "Transaction %llu has %s it and committed after this transaction's snapshot was taken.",
+              (unsigned long long)call->lost_to_writer, deleted ? "deleted" : "changed");
+    op_hint(op, "The transaction might succeed if retried.");
+    return OP_FAILED;
 }
 
 static int finish_answer(struct op *op, struct write_call *call)

@@ -29,10 +29,10 @@ enum rank {
     RANK_VERSION_SPILL,     /* a shard of the spilled part of the version store */
     RANK_VERSION_FILE,      /* pages of its file */
     RANK_SSI,               /* SIREAD records; runs of appended rows */
-    RANK_SSI_PREDICATE,     /* sql/: the condition that a SIREAD record carries */
     RANK_VERSION_BUCKET,    /* a chain of the version store */
     RANK_WAIT_QUEUE,        /* txn/: all wait queues and shared table locks */
     RANK_SSI_GRAPH,         /* rw-antidependencies, and who commits first */
+    RANK_SSI_PREDICATE,     /* sql/: the condition that a SIREAD record carries */
     RANK_COMMIT_ORDER,      /* ordered -> visible */
     RANK_BUF_MAP,           /* page state arrays, frame free list */
     RANK_BUF_WRITE,         /* dirty list, double-write batch */

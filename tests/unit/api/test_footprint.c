@@ -441,6 +441,55 @@ static void truncate_and_drop_conflict_with_all_who_have_read(void **state)
         }
 }
 
+static void assert_detail(isolde_conn *conn, const char *part)
+{
+    const char *detail = isolde_error_detail(isolde_error(conn));
+
+    if (!detail || !strstr(detail, part))
+        fail_msg("\"%s\" is not in: %s", part, detail ? detail : "(no detail)");
+}
+
+static void a_failure_says_who_read_and_wrote_what(void **state)
+{
+    struct fixture *f = *state;
+
+    set_up(f);
+    run(f->conn, "BEGIN ISOLATION LEVEL SERIALIZABLE");
+    run(f->other, "BEGIN ISOLATION LEVEL SERIALIZABLE");
+    expect(f->conn, "SELECT sum(b) FROM t WHERE a > 30 AND b < 100", "null");
+    expect(f->other, "SELECT b FROM t WHERE id = 4", "40");
+    run(f->conn, "UPDATE t SET b = 7 WHERE id = 4");
+    run(f->other, "INSERT INTO t VALUES (30, 31, 1)");
+    run(f->conn, "COMMIT");
+    assert_true(strncmp(ask(f->other, "COMMIT"), "40001", 5) == 0);
+    assert_detail(f->other, " read t WHERE ((a > 30) AND (b < 100)), by: SELECT sum(b) FROM t WHERE a > 30 AND b < 100; ");
+    assert_detail(f->other, " wrote row (id)=(30) of table \"t\", by: INSERT INTO t VALUES (30, 31, 1).");
+    assert_detail(f->other, " read t WHERE (id = 4), by: SELECT b FROM t WHERE id = 4; ");
+    assert_detail(f->other, " wrote row (id)=(4) of table \"t\", by: UPDATE t SET b = 7 WHERE id = 4.");
+    assert_detail(f->other, "committed first.  The two form a cycle.");
+    assert_string_equal(isolde_error_hint(isolde_error(f->other)), "The transaction might succeed if retried.");
+    /* The reader comes upon what the other has written, and committed. */
+    run(f->conn, "BEGIN ISOLATION LEVEL SERIALIZABLE");
+    run(f->other, "BEGIN ISOLATION LEVEL SERIALIZABLE");
+    expect(f->conn, "SELECT v FROM aux WHERE id = 2", "0");
+    expect(f->other, "SELECT b FROM t WHERE id = 4", "7");
+    run(f->other, "UPDATE t SET b = 9 WHERE a = 3; COMMIT");
+    expect(f->conn, "SELECT sum(b) FROM t WHERE a < 4", "60");
+    assert_true(strncmp(ask(f->conn, "UPDATE t SET b = 8 WHERE id = 4"), "40001", 5) == 0);
+    assert_detail(f->conn, " read t WHERE (a < 4), by: SELECT sum(b) FROM t WHERE a < 4; ");
+    assert_detail(f->conn, " wrote row (id)=(3) of table \"t\", by: UPDATE t SET b = 9 WHERE a = 3;.");
+    run(f->conn, "ROLLBACK");
+    /* First updater wins. */
+    run(f->conn, "BEGIN ISOLATION LEVEL REPEATABLE READ");
+    expect(f->conn, "SELECT v FROM aux WHERE id = 2", "0");
+    run(f->other, "UPDATE aux SET v = 5 WHERE id = 1");
+    assert_true(strncmp(ask(f->conn, "UPDATE aux SET v = 6 WHERE id = 1"), "40001", 5) == 0);
+    assert_detail(f->conn, "The row (id)=(1) of table \"aux\": transaction ");
+    assert_detail(f->conn, " has changed it and committed after this transaction's snapshot was taken.");
+    run(f->conn, "ROLLBACK");
+    tear_down(f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -456,6 +505,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(foreign_keys_and_unique_keys_read_what_is_there, open_memory, close_memory),
         cmocka_unit_test_setup_teardown(reads_outlive_the_trees_in_which_they_were_made, open_memory, close_memory),
         cmocka_unit_test_setup_teardown(truncate_and_drop_conflict_with_all_who_have_read, open_memory, close_memory),
+        cmocka_unit_test_setup_teardown(a_failure_says_who_read_and_wrote_what, open_memory, close_memory),
         cmocka_unit_test_setup_teardown(what_lies_behind_the_end_of_a_scan_is_not_read, open_memory, close_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
