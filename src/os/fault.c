@@ -352,8 +352,7 @@ static int begin(struct op *op, struct fault_vfs *vfs, struct os_file *file, enu
         os_mutex_unlock(&vfs->mutex);
         return no_power(op, path);
     }
-    if (call != FAULT_CALL_COUNT)
-        *error = failure_due(vfs, call);
+    *error = failure_due(vfs, call);
     return OP_OK;
 }
 
@@ -455,11 +454,11 @@ static int fault_size(struct op *op, struct os_file *file, uint64_t *size)
     struct fault_vfs *vfs = fault_vfs(file->vfs);
     int error;
 
-    if (begin(op, vfs, file, FAULT_CALL_COUNT, file->path, &error))
+    if (begin(op, vfs, file, FAULT_LOOK, file->path, &error))
         return OP_FAILED;
-    *size = fault_file(file)->data->written_size;
+    *size = error ? 0 : fault_file(file)->data->written_size;
     os_mutex_unlock(&vfs->mutex);
-    return OP_OK;
+    return error ? os__fail(op, error, "stat", file->path) : OP_OK;
 }
 
 static int fault_lock(struct op *op, struct os_file *file, bool *taken)
@@ -468,13 +467,13 @@ static int fault_lock(struct op *op, struct os_file *file, bool *taken)
     struct fault_data *data = fault_file(file)->data;
     int error;
 
-    if (begin(op, vfs, file, FAULT_CALL_COUNT, file->path, &error))
+    if (begin(op, vfs, file, FAULT_LOCK, file->path, &error))
         return OP_FAILED;
-    if (!data->owner)
+    if (!error && !data->owner)
         data->owner = fault_file(file);
-    *taken = data->owner == fault_file(file);
+    *taken = !error && data->owner == fault_file(file);
     os_mutex_unlock(&vfs->mutex);
-    return OP_OK;
+    return error ? os__fail(op, error, "lock", file->path) : OP_OK;
 }
 
 static int fault_identity(struct op *op, struct os_file *file, uint64_t *device, uint64_t *inode)
@@ -577,11 +576,11 @@ static int fault_exists(struct op *op, struct vfs *base, const char *path, bool 
     struct fault_vfs *vfs = fault_vfs(base);
     int error;
 
-    if (begin(op, vfs, NULL, FAULT_CALL_COUNT, path, &error))
+    if (begin(op, vfs, NULL, FAULT_LOOK, path, &error))
         return OP_FAILED;
-    *exists = *find(vfs, path) != NULL;
+    *exists = !error && *find(vfs, path) != NULL;
     os_mutex_unlock(&vfs->mutex);
-    return OP_OK;
+    return error ? os__fail(op, error, "look for", path) : OP_OK;
 }
 
 static int fault_remove(struct op *op, struct vfs *base, const char *path)
@@ -628,10 +627,11 @@ static int fault_list(struct op *op, struct vfs *base, const char *directory,
 {
     struct fault_vfs *vfs = fault_vfs(base);
     size_t len = strlen(directory);
-    int error, result = OP_OK;
+    int error, result;
 
-    if (begin(op, vfs, NULL, FAULT_CALL_COUNT, directory, &error))
+    if (begin(op, vfs, NULL, FAULT_LOOK, directory, &error))
         return OP_FAILED;
+    result = error ? os__fail(op, error, "list", directory) : OP_OK;
     for (struct fault_data *data = vfs->files; data && result == OP_OK; data = data->next)
         if (strncmp(data->path, directory, len) == 0 && data->path[len] == '/' && !strchr(data->path + len + 1, '/'))
             result = visit(arg, op, data->path + len + 1);

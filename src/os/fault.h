@@ -10,7 +10,8 @@
 #include "src/os/os.h"
 
 enum fault_call {
-    FAULT_READ, FAULT_WRITE, FAULT_SYNC, FAULT_TRUNCATE, FAULT_OPEN, FAULT_REMOVE, FAULT_RENAME, FAULT_CALL_COUNT
+    FAULT_READ, FAULT_WRITE, FAULT_SYNC, FAULT_TRUNCATE, FAULT_OPEN, FAULT_REMOVE, FAULT_RENAME, FAULT_LOCK, FAULT_LOOK,
+    FAULT_CALL_COUNT            /* LOOK: at the size or existence of a file, or at a directory */
 };
 
 enum fault_loss {

@@ -1,5 +1,6 @@
 /*
- * The disk fails: the N-th read, write, sync or truncation of the script, once or from then on, with EIO or as full.
+ * The disk fails: the N-th call of some kind during the script, or while the database is opened, once or from then on, with EIO or
+ * as full.  The script spills sorts and versions, and the log is archived meanwhile: their files are on the same disk.
  *
  * After each: an error 58030, 53100 or 08007, or none; the transaction rolled back.  With the disk well again the database goes
  * on; or, when the log could not be written or synced, it refuses every change with a message that says so, and goes on
@@ -26,8 +27,12 @@
 
 enum { TRIALS = 250, PATIENCE_MS = 10000 };
 
-static const char options[] = "cache_size=2MB max_wal_size=8MB synchronous=full";
-static uint64_t seed, count, tried, refused;
+static const char options[] = "cache_size=2MB max_wal_size=8MB synchronous=full archive_directory=archive archive_timeout=50ms";
+static const char *const call_names[FAULT_CALL_COUNT] = {
+    [FAULT_READ] = "read", [FAULT_WRITE] = "write", [FAULT_SYNC] = "sync", [FAULT_TRUNCATE] = "truncation", [FAULT_OPEN] = "open",
+    [FAULT_REMOVE] = "removal", [FAULT_RENAME] = "renaming", [FAULT_LOCK] = "lock", [FAULT_LOOK] = "look",
+};
+static uint64_t seed, count, tried, refused, failures_met;
 static struct rng rng;
 static struct vfs *disk;
 
@@ -85,9 +90,7 @@ static void open_again(struct trial *trial)
 
 static void try_unit(struct trial *trial, enum fault_call call, uint64_t n, int error, bool sticky)
 {
-    static const char *const names[] = {"read", "write", "sync", "truncation"};
-
-    snprintf(trial->told, sizeof trial->told, "%s, %s %" PRIu64 " %s with %s (SEED=%" PRIu64 ")", trial->unit->name, names[call], n,
+    snprintf(trial->told, sizeof trial->told, "%s, %s %" PRIu64 " %s with %s (SEED=%" PRIu64 ")", trial->unit->name, call_names[call], n,
              sticky ? "and all later ones" : "alone", error == EIO ? "EIO" : "ENOSPC", seed);
     trial_watch(trial, true);
     trial_reset(trial);
@@ -111,7 +114,8 @@ static void whatever_call_fails_nothing_acknowledged_is_lost(void **state)
 {
     static const struct { enum fault_call call; int error; uint64_t calls; } kinds[] = {
         {FAULT_READ, EIO, 40}, {FAULT_READ, EIO, 8}, {FAULT_WRITE, EIO, 30}, {FAULT_WRITE, EIO, 6}, {FAULT_WRITE, ENOSPC, 20},
-        {FAULT_SYNC, EIO, 8}, {FAULT_TRUNCATE, EIO, 2},
+        {FAULT_SYNC, EIO, 8}, {FAULT_TRUNCATE, EIO, 2}, {FAULT_OPEN, EIO, 3}, {FAULT_OPEN, ENOSPC, 3}, {FAULT_REMOVE, EIO, 2},
+        {FAULT_RENAME, EIO, 2}, {FAULT_RENAME, ENOSPC, 2}, {FAULT_LOOK, EIO, 3},
     };
     struct trial trial = {0};
     const char *only = getenv("ONLY");
@@ -141,10 +145,78 @@ static void whatever_call_fails_nothing_acknowledged_is_lost(void **state)
     assert_true(only || count < TRIALS || refused > 0);
 }
 
+/* Opens with the n-th call of this kind failing.  True when that many calls are not made. */
+static bool open_with_failure(struct trial *trial, enum fault_call call, uint64_t n, int error)
+{
+    isolde_db *db;
+    isolde_err *err;
+    uint64_t before = failures_met;
+
+    snprintf(trial->told, sizeof trial->told, "opening, %s %" PRIu64 " with %s", call_names[call], n, error == EIO ? "EIO" : "ENOSPC");
+    trial_watch(trial, true);
+    struct vfs *whole = disk;
+    disk = fault_copy(whole);
+    fault_power_on(disk, FAULT_KILL, 0);
+    fault_fail_at(disk, call, n, error, false);
+    int code = api_open_on(disk, "t.db", options, &db, &err);
+    if (code != ISOLDE_OK) {
+        failures_met++;
+        if (!is_disk(isolde_error_sqlstate(err)))
+            trial_fail(trial, "%s %s", isolde_error_sqlstate(err), isolde_error_message(err));
+        isolde_error_free(err);
+    } else {
+        isolde_close(db);
+    }
+    tried++;
+    fault_power_on(disk, FAULT_KILL, 0);
+    open_database(trial, false);
+    trial_judge(trial);
+    trial_check(trial);
+    trial_disconnect(trial);
+    isolde_close(trial->db);
+    os_vfs_destroy(disk);
+    disk = whole;
+    return failures_met == before;
+}
+
+/* A database that was killed: restart, new log, archive, first checkpoint. */
+static void an_open_that_fails_loses_nothing(void **state)
+{
+    static const struct { enum fault_call call; int error; } kinds[] = {
+        {FAULT_READ, EIO}, {FAULT_WRITE, EIO}, {FAULT_WRITE, ENOSPC}, {FAULT_SYNC, EIO}, {FAULT_TRUNCATE, EIO}, {FAULT_OPEN, EIO},
+        {FAULT_REMOVE, EIO}, {FAULT_RENAME, EIO}, {FAULT_LOCK, EIO}, {FAULT_LOOK, EIO},
+    };
+    struct trial trial = {0};
+
+    (void)state;
+    snprintf(trial.told, sizeof trial.told, "opening");
+    disk = fault_vfs_new(seed);
+    open_database(&trial, true);
+    trial_learn(&trial, &trial_units[0]);
+    trial_reset(&trial);
+    trial_run(&trial);
+    struct vfs *killed = fault_copy(disk);
+    trial_disconnect(&trial);
+    assert_int_equal(isolde_close(trial.db), ISOLDE_OK);
+    os_vfs_destroy(disk);
+    disk = killed;
+    for (size_t i = 0; i < COUNT_OF(kinds); i++) {
+        int met_none = 0;
+        for (uint64_t n = 1; n < 60 && met_none < 3; n++)
+            met_none = open_with_failure(&trial, kinds[i].call, n, kinds[i].error) ? met_none + 1 : 0;
+    }
+    printf("openings that failed: %" PRIu64 "\n", failures_met);
+    assert_true(failures_met > 20);
+    trial_watch(&trial, false);
+    trial_free(&trial);
+    os_vfs_destroy(disk);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(whatever_call_fails_nothing_acknowledged_is_lost),
+        cmocka_unit_test(an_open_that_fails_loses_nothing),
     };
     seed = from_environment("SEED", 1);
     count = from_environment("COUNT", TRIALS);
