@@ -301,6 +301,78 @@ static void a_segment_that_is_gone_is_missed(void **state)
     }
 }
 
+/* Salvage reads as far as the log goes, and says that more was there. */
+static void salvage_reads_up_to_the_damage(void **state)
+{
+    (void)state;
+    log_.start.tolerant = true;
+    for (size_t i = 0; i < log_.place_count; i++) {
+        const struct place *place = &log_.places[i];
+        struct vfs *disk = fault_copy(log_.disk);
+        struct wal *wal;
+        struct seen seen;
+        struct wal_restart restart;
+        assert_int_equal(fault_flip_bit(&log_.op, disk, "log", offset_of(place->lsn + 8), 0), 0);
+        assert_int_equal(reopen(disk, &seen, &wal, &restart), 0);
+        assert_int_equal(seen.count, rows_before(place));
+        assert_int_equal(restart.damaged, proof_without(place) > place->lsn);
+        wal_abandon(wal);
+        os_vfs_destroy(disk);
+        trials++;
+    }
+    log_.start.tolerant = false;
+}
+
+static void salvage_passes_over_a_damaged_head(void **state)
+{
+    struct vfs *disk = fault_copy(log_.disk);
+    struct wal *wal;
+    struct seen seen;
+    struct wal_restart restart;
+
+    (void)state;
+    log_.start.tolerant = true;
+    assert_int_equal(fault_flip_bit(&log_.op, disk, "log", WAL__BLOCK + SEGMENT + 20, 3), 0);
+    assert_int_equal(reopen(disk, &seen, &wal, &restart), 0);
+    assert_true(restart.damaged && seen.count > 0 && seen.count < log_.row_count);
+    wal_abandon(wal);
+    os_vfs_destroy(disk);
+    log_.start.tolerant = false;
+}
+
+/* Rollback reads records one by one, by links that lead to them. */
+static void a_record_that_is_damaged_while_the_log_is_in_use_is_not_believed(void **state)
+{
+    static const struct { uint32_t byte; const char *rule; } cases[] = {
+        {0, "checksum"}, {3, "length"}, {5, "checksum"}, {8, "checksum"}, {12, "checksum"},
+    };
+    struct wal *wal;
+    struct seen seen;
+    struct wal_restart restart;
+    struct wal_record record;
+    struct vfs *disk = fault_copy(log_.disk);
+    const struct place *place = &log_.places[3];
+
+    (void)state;
+    assert_int_equal(reopen(disk, &seen, &wal, &restart), 0);
+    assert_int_equal(wal_read(&log_.op, wal, place->lsn, &log_.op.arena, &record), 0);
+    assert_int_equal(record.next_lsn, place->lsn + wal__align(place->len));
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        uint64_t offset = offset_of(place->lsn + cases[i].byte);
+        assert_int_equal(fault_flip_bit(&log_.op, disk, "log", offset, 4), 0);
+        assert_int_equal(wal_read(&log_.op, wal, place->lsn, &log_.op.arena, &record), OP_FAILED);
+        assert_string_equal(log_.op.error.sqlstate, "XX001");
+        assert_non_null(strstr(log_.op.error.detail, cases[i].rule));
+        op_reset(&log_.op);
+        assert_int_equal(fault_flip_bit(&log_.op, disk, "log", offset, 4), 0);
+    }
+    assert_int_equal(wal_read(&log_.op, wal, 1000 * (Lsn)PAYLOAD, &log_.op.arena, &record), OP_FAILED);
+    assert_non_null(strstr(log_.op.error.detail, "segment"));
+    op_reset(&log_.op);
+    wal_abandon(wal);
+    os_vfs_destroy(disk);
+}
+
 static uint64_t number_of_run(const char *name, uint64_t usual)
 {
     const char *text = getenv(name);
@@ -314,6 +386,9 @@ int main(void)
         cmocka_unit_test(every_record_that_is_spoilt_is_cut_or_refused),
         cmocka_unit_test(every_head_that_is_spoilt_is_refused),
         cmocka_unit_test(a_segment_that_is_gone_is_missed),
+        cmocka_unit_test(salvage_reads_up_to_the_damage),
+        cmocka_unit_test(salvage_passes_over_a_damaged_head),
+        cmocka_unit_test(a_record_that_is_damaged_while_the_log_is_in_use_is_not_believed),
     };
 
     seed = number_of_run("SEED", 1);

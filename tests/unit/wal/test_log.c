@@ -156,6 +156,41 @@ static void restart_tells_losers_and_the_next_transaction(void **state)
     close_world(&w);
 }
 
+/* More than the first table of restart holds; those that ended must not hide others that stood behind them in it. */
+static void restart_tells_hundreds_of_losers_apart_from_those_that_ended(void **state)
+{
+    enum { TXNS = 500 };
+    static struct wal_chain chains[TXNS];
+    static bool told[TXNS];
+    struct world w;
+    size_t losers = 0;
+    open_new(&w, fault_vfs_new(1));
+    memset(told, 0, sizeof(told));
+    for (uint64_t i = 0; i < 2 * TXNS; i++) {
+        if (i < TXNS)
+            chains[i] = (struct wal_chain){.txn = 1 + i};
+        put(&w, &chains[i % TXNS], i, 16);
+    }
+    for (uint64_t i = 0; i < TXNS; i++) {
+        if (i % 3 == 0)
+            wal_append(w.wal, &chains[i], WAL_ABORT, 0, NULL, 0);
+        losers += i % 3 != 0;
+    }
+    assert_int_equal(wal_flush(&w.op, w.wal, wal_end(w.wal) - 1), 0);
+    wal_abandon(w.wal);
+    assert_int_equal(reopen(&w), 0);
+    assert_int_equal(w.restart.state.chain_count, losers);
+    for (size_t i = 0; i < losers; i++) {
+        const struct wal_chain *chain = &w.restart.state.chains[i];
+        assert_true(chain->txn >= 1 && chain->txn <= TXNS && chain->txn % 3 != 1 && !told[chain->txn - 1]);
+        told[chain->txn - 1] = true;
+        assert_int_equal(chain->first, chains[chain->txn - 1].first);
+        assert_int_equal(chain->last, chains[chain->txn - 1].last);
+    }
+    assert_int_equal(w.restart.state.next_txn, TXNS + 1);
+    close_world(&w);
+}
+
 static void a_checkpoint_lets_restart_begin_later_but_not_forget_who_was_in_progress(void **state)
 {
     struct world w;
@@ -561,6 +596,7 @@ int main(void)
         cmocka_unit_test(appended_records_are_read_back_from_buffer_and_from_file),
         cmocka_unit_test(restart_redoes_every_durable_record_in_order),
         cmocka_unit_test(restart_tells_losers_and_the_next_transaction),
+        cmocka_unit_test(restart_tells_hundreds_of_losers_apart_from_those_that_ended),
         cmocka_unit_test(a_checkpoint_lets_restart_begin_later_but_not_forget_who_was_in_progress),
         cmocka_unit_test(the_ring_wraps_and_the_file_stops_growing),
         cmocka_unit_test(damage_below_the_proof_is_refused),
