@@ -151,6 +151,7 @@ struct store {
         size_t count, capacity;
     } ghost_pages;                      /* ghosts.c; guarded by space.mutex */
     struct scrub *scrub;                /* NULL: none is running */
+    struct store_scrub_state scrubbed;  /* guarded by space.mutex */
     struct watch *_Atomic watch;        /* of a check under way, or NULL; its contents under space.mutex */
 };
 

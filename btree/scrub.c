@@ -10,7 +10,7 @@
  * On the way it notes leaves with ghosts, in memory and not (ghosts.c).
  *
  * U1  A page is read under its latch, past the buffer pool: nothing is evicted for it, and it cannot be half written.
- * U2  A damaged page is told once per pass.
+ * U2  A damaged page is told once per pass, and listed until 64 others have been found after it.
  */
 #include <string.h>
 
@@ -45,6 +45,41 @@ static const char *judge(const struct store *store, uint8_t *page)
     return NULL;
 }
 
+/* ---- what it has seen; a view of the layer above shows it ------------------------------------------ */
+
+static void note_page(struct store *store, PageNo page_no, bool read)
+{
+    os_mutex_lock(&store->space.mutex);
+    store->scrubbed.page = page_no;
+    store->scrubbed.pages_read += read;
+    store->scrubbed.passes += page_no == 0;
+    os_mutex_unlock(&store->space.mutex);
+}
+
+static void note_damage(struct store *store, PageNo page_no, TreeId tree, const char *rule)
+{
+    struct store_scrub_state *state = &store->scrubbed;
+    os_mutex_lock(&store->space.mutex);
+    int at = 0;
+    while (at < state->count && state->list[at].page != page_no)
+        at++;
+    if (at == state->count) {
+        state->damaged++;
+        at = state->count < STORE_DAMAGE_MAX ? state->count++ : (int)((state->damaged - 1) % STORE_DAMAGE_MAX);
+    }
+    state->list[at] = (struct store_damage){page_no, tree, rule};
+    os_mutex_unlock(&store->space.mutex);
+}
+
+void store_scrub_state(struct store *store, struct store_scrub_state *state)
+{
+    os_mutex_lock(&store->space.mutex);
+    *state = store->scrubbed;
+    os_mutex_unlock(&store->space.mutex);
+}
+
+/* ---- a pass ---------------------------------------------------------------------------------------- */
+
 /* Of a page that was read, or is in memory. */
 static void note_ghosts(struct scrub *scrub, PageNo page_no, bool cold)
 {
@@ -76,10 +111,13 @@ static void scrub_page(struct scrub *scrub, PageNo page_no, bool *cold)
         rule = judge(store, scrub->page);
     /* A page whose checksum is wrong may say anything of its tree. */
     TreeId tree = sound ? ((const struct page_head *)(const void *)scrub->page)->tree_id : 0;
-    if (rule == NULL)
+    note_page(store, page_no, *cold);
+    if (rule == NULL) {
         note_ghosts(scrub, page_no, *cold);
-    else
+    } else {
+        note_damage(store, page_no, tree, rule);
         scrub->options.damaged(scrub->options.arg, page_no, tree, rule);
+    }
     op_end(&op);
 }
 
@@ -93,6 +131,7 @@ static void pass(struct scrub *scrub)
         if (cold && ++read % BURST_PAGES == 0)
             wait_us(scrub, burst_us);
     }
+    note_page(scrub->store, 0, false);
 }
 
 static void run(void *arg)

@@ -94,6 +94,19 @@ struct store_scrub {
     /* From that thread: a page is damaged; tree 0: not known whose. */
     void (*damaged)(void *arg, PageNo page, TreeId tree, const char *rule);
 };
+/* What the scrub has done since the store was opened, and the pages that it found damaged last. */
+enum { STORE_DAMAGE_MAX = 64 };
+struct store_scrub_state {
+    uint64_t passes, pages_read, damaged;       /* damaged: distinct pages, as long as they are listed */
+    PageNo page;                                /* where it stands; 0: between two passes */
+    int count;
+    struct store_damage {
+        PageNo page;
+        TreeId tree;                            /* 0: not known whose */
+        const char *rule;
+    } list[STORE_DAMAGE_MAX];
+};
+void store_scrub_state(struct store *store, struct store_scrub_state *state);
 int store_start_scrub(struct op *op, struct store *store, const struct store_scrub *options) MUST_CHECK;
 void store_stop_scrub(struct store *store);
 

@@ -1,10 +1,14 @@
 /*
- * monitor.c -- isolde.snapshots, isolde.transactions, isolde.version_store: what the engine is doing.
+ * monitor.c -- isolde.snapshots, isolde.transactions, isolde.version_store, isolde.log, isolde.scrub, isolde.damage: what the engine is
+ * doing, and what it has found.
  *
  * They read counters and lists of the moment, not tables at a snapshot: a transaction that asks twice may get two answers.
  */
 #include "sql/session_int.h"
 #include "sql/virtual.h"
+#include "src/buf/buf_open.h"
+#include "wal/wal_archive.h"
+#include "wal/wal_open.h"
 
 /* One row for each session that has a snapshot, the oldest first. */
 static int put_snapshots(struct op *op, struct virtual_rows *rows)
@@ -82,4 +86,76 @@ const struct virtual_table virtual_transactions = {
     {{"transaction", TYPE_INT8}, {"session", TYPE_INT8}, {"log_bytes", TYPE_INT8}, {"undo_bytes", TYPE_INT8},
      {"kept_log_bytes", TYPE_INT8}},
     10, put_transactions, {{NULL}},
+};
+
+struct fact { const char *name; uint64_t value; };
+
+static int put_facts(struct op *op, struct virtual_rows *rows, const struct fact *facts, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        const struct datum values[] = {datum_text(facts[i].name), datum_int((int64_t)facts[i].value)};
+        if (virtual_put(op, rows, values) != 0)
+            return OP_FAILED;
+    }
+    return 0;
+}
+
+/* Bytes of the log: its file, the limit, what restart would read now, and what waits for the archive. */
+static int put_log(struct op *op, struct virtual_rows *rows)
+{
+    struct store *store = virtual_session(rows)->database->store;
+    struct wal *wal = store_wal(store);
+    struct wal_archive_status archive;
+    struct buf_stats pages;
+
+    wal_archive_status(wal, &archive);
+    buf_stats(store_buf(store), &pages);
+    Lsn end = wal_end(wal);
+    const struct fact facts[] = {
+        {"file_bytes", wal_file_size(wal)}, {"limit", wal_room(wal)}, {"end", end}, {"durable", wal_durable_end(wal)},
+        {"since_checkpoint", end > pages.redo ? end - pages.redo : 0}, {"checkpoints", pages.checkpoints},
+        {"archived", archive.directory[0] ? archive.archived : 0}, {"archive_files", archive.files},
+        {"archive_failures", archive.failures},
+    };
+    return put_facts(op, rows, facts, COUNT_OF(facts));
+}
+
+const struct virtual_table virtual_log = {
+    "isolde", "log", 13041, 2, {{"name", TYPE_TEXT}, {"value", TYPE_INT8}}, 9, put_log, {{"log_name_index", {0}, 1, false}},
+};
+
+static int put_scrub(struct op *op, struct virtual_rows *rows)
+{
+    struct store_scrub_state state;
+
+    store_scrub_state(virtual_session(rows)->database->store, &state);
+    const struct fact facts[] = {
+        {"passes", state.passes}, {"pages_read", state.pages_read}, {"page", state.page}, {"pages_damaged", state.damaged},
+    };
+    return put_facts(op, rows, facts, COUNT_OF(facts));
+}
+
+const struct virtual_table virtual_scrub = {
+    "isolde", "scrub", 13042, 2, {{"name", TYPE_TEXT}, {"value", TYPE_INT8}}, 4, put_scrub, {{"scrub_name_index", {0}, 1, false}},
+};
+
+/* Pages that the scrub found damaged; tree: pg_class.relfilenode, null when it cannot be told. */
+static int put_damage(struct op *op, struct virtual_rows *rows)
+{
+    struct store_scrub_state state;
+
+    store_scrub_state(virtual_session(rows)->database->store, &state);
+    for (int i = 0; i < state.count; i++) {
+        struct datum values[] = {datum_int((int64_t)state.list[i].page), datum_int((int64_t)state.list[i].tree),
+                                 datum_text(state.list[i].rule)};
+        values[1].null = state.list[i].tree == 0;
+        if (virtual_put(op, rows, values) != 0)
+            return OP_FAILED;
+    }
+    return 0;
+}
+
+const struct virtual_table virtual_damage = {
+    "isolde", "damage", 13043, 3, {{"page", TYPE_INT8}, {"tree", TYPE_INT8}, {"rule", TYPE_TEXT}}, 1, put_damage,
+    {{"damage_page_index", {0}, 1, false}},
 };

@@ -7,10 +7,11 @@
 #include "sql/virtual.h"
 #include "src/base/mem.h"
 
-extern const struct virtual_table virtual_snapshots, virtual_transactions, virtual_version_store;
+extern const struct virtual_table virtual_snapshots, virtual_transactions, virtual_version_store, virtual_log, virtual_scrub,
+    virtual_damage;
 
 static const struct virtual_table *const tables[] = {
-    &virtual_snapshots, &virtual_transactions, &virtual_version_store,
+    &virtual_snapshots, &virtual_transactions, &virtual_version_store, &virtual_log, &virtual_scrub, &virtual_damage,
 };
 
 const struct virtual_table *virtual_number(int i)

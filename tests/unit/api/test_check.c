@@ -156,10 +156,42 @@ static void rows_that_violate_constraints_are_found(void **state)
     assert_int_equal(isolde_close(db), ISOLDE_OK);
 }
 
+static long long number(isolde_conn *conn, const char *sql)
+{
+    isolde_stmt *stmt;
+
+    assert_int_equal(isolde_prepare(conn, sql, -1, &stmt), ISOLDE_OK);
+    assert_int_equal(isolde_step(stmt), ISOLDE_ROW);
+    long long value = isolde_column_int64(stmt, 0);
+    isolde_finalize(stmt);
+    return value;
+}
+
+static void views_tell_of_log_and_scrub(void **state)
+{
+    isolde_db *db;
+    isolde_conn *conn;
+
+    assert_int_equal(isolde_open(":memory:", "max_wal_size=1MB", &db, NULL), ISOLDE_OK);
+    assert_int_equal(isolde_connect(db, &conn, NULL), ISOLDE_OK);
+    long long before = number(conn, "SELECT value FROM isolde.log WHERE name = 'end'");
+    run(conn, "CREATE TABLE t (id int)");
+    assert_true(number(conn, "SELECT value FROM isolde.log WHERE name = 'end'") > before);
+    assert_true(number(conn, "SELECT value FROM isolde.log WHERE name = 'since_checkpoint'") > 0);
+    run(conn, "CHECKPOINT");
+    assert_true(number(conn, "SELECT value FROM isolde.log WHERE name = 'checkpoints'") > 0);
+    assert_in_range(number(conn, "SELECT value FROM isolde.log WHERE name = 'limit'"), 800000, 1 << 20);
+    assert_int_equal(number(conn, "SELECT count(*) FROM isolde.scrub"), 4);
+    assert_int_equal(number(conn, "SELECT count(*) FROM isolde.damage d JOIN pg_class c ON c.relfilenode = d.tree"), 0);
+    isolde_disconnect(conn);
+    assert_int_equal(isolde_close(db), ISOLDE_OK);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rows_that_violate_constraints_are_found),
+        cmocka_unit_test(views_tell_of_log_and_scrub),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -310,6 +310,12 @@ static void scrub_finds_a_cold_page(void **state)
         store_stop_scrub(fixture->store);
         assert_int_equal(atomic_load(&seen.page), leaf);
         assert_int_equal(atomic_load(&seen.tree), with_checksum ? id : 0);
+        struct store_scrub_state state_of_scrub;
+        store_scrub_state(fixture->store, &state_of_scrub);
+        assert_int_equal(state_of_scrub.count, 1);
+        assert_int_equal(state_of_scrub.list[0].page, leaf);
+        assert_int_equal(state_of_scrub.list[0].tree, with_checksum ? id : 0);
+        assert_true(strlen(state_of_scrub.list[0].rule) > 0 && state_of_scrub.pages_read > 0);
         node_head((struct node){page, 4096})->ghosts ^= 1;
         page_set_checksum(page, 4096);
         OK(os_write(op, file, leaf * 4096, page, 4096));
