@@ -5,9 +5,9 @@
  * written row leaves events in a queue; a deferred constraint's events wait for COMMIT (or SET CONSTRAINTS):
  *
  *      child row written       is there a parent?  It is locked FOR KEY SHARE, so that it stays.
- *      parent gone             are there children?  NO ACTION and RESTRICT: 23503.  CASCADE, SET NULL, SET DEFAULT: a statement
- *      parent's key changed    on the children is run (internal.c), whose events come before those that wait already, as
- *                              though it were nested.
+ *      parent gone             are there children?  NO ACTION and RESTRICT: 23503, once it is sure that they stay.  CASCADE,
+ *      parent's key changed    SET NULL, SET DEFAULT: a statement on the children is run (internal.c), whose events come
+ *                              before those that wait already, as though it were nested.
  *
  * Why no orphan can slip through: a child's writer holds KEY SHARE on the parent until its commit is visible, and whoever deletes the
  * parent (or changes its key) waits for that, and then looks for children with a snapshot that is younger.  At READ COMMITTED that is
@@ -645,10 +645,40 @@ static int fail_referenced(struct op *op, const struct due *due)
     return OP_FAILED;
 }
 
+/*
+ * A child that another transaction is deleting, or giving another key, may be about to leave: whoever looks waits for that, and at READ
+ * COMMITTED looks again with a new snapshot.  (Above, a child that has left is 40001.)
+ */
+static int any_child_stays(struct op *op, const struct due *due, struct child_scan *scan, bool *stays)
+{
+    struct session *session = due->session;
+    struct txn_outcome outcome;
+    struct btree *tree;
+
+    *stays = false;
+    if (btree_open(op, session->database->store, due->child->tree, &tree) != 0)
+        return OP_FAILED;
+    for (;;) {
+        if (find_children(op, session, session->txn, scan) != 0)
+            return OP_FAILED;
+        if (scan->count == 0)
+            return 0;
+        if (txn_lock_row(op, session->txn, tree, scan->keys[0], TXN_FOR_KEY_SHARE, TXN_WAIT, txn_read_ts(session->txn), &outcome) != 0)
+            return OP_FAILED;
+        if (outcome.result == TXN_WRITTEN) {
+            *stays = true;
+            return 0;
+        }
+        if (session__snapshot(op, session) != 0)
+            return OP_FAILED;
+    }
+}
+
 static int run_no_action(struct op *op, const struct due *due, bool restricted)
 {
     struct child_scan scan = {.child = due->child, .foreign = due->foreign, .values = due->event->values, .most = 1};
     struct bytes key;
+    bool stays;
 
     if (!restricted) {      /* the key may have come back with another row */
         if (find_parent(op, due->session, due->parent, due->foreign, due->event->values, &key) != 0)
@@ -656,9 +686,9 @@ static int run_no_action(struct op *op, const struct due *due, bool restricted)
         if (key.data)
             return 0;
     }
-    if (find_children(op, due->session, due->session->txn, &scan) != 0)
+    if (any_child_stays(op, due, &scan, &stays) != 0)
         return OP_FAILED;
-    return scan.count > 0 ? fail_referenced(op, due) : check_young_children(op, due->session, &scan);
+    return stays ? fail_referenced(op, due) : check_young_children(op, due->session, &scan);
 }
 
 /* "a" = $1 AND "b" = $2, from parameter `first` on. */
@@ -699,8 +729,6 @@ static int run_action(struct op *op, const struct due *due, char action)
     struct datum params[2 * KEY_COLUMNS_MAX];
     const char *table = internal_name(op, due->child->name), *where = conditions(op, due, first + 1), *sql = NULL;
 
-    if (check_young_children(op, due->session, &scan) != 0)
-        return OP_FAILED;
     if (table && where && deleted) {
         sql = arena_printf(&op->arena, "DELETE FROM public.%s%s", table, where);
     } else if (table && where) {
@@ -716,7 +744,8 @@ static int run_action(struct op *op, const struct due *due, char action)
             params[i] = due->event->new_values[i];
         params[first + i] = due->event->values[i];
     }
-    if (internal_run(op, due->session, due->child->oid, sql, types, params, first + count) != 0)
+    if (internal_run(op, due->session, due->child->oid, sql, types, params, first + count) != 0 ||
+        check_young_children(op, due->session, &scan) != 0)
         return OP_FAILED;
     if (action != 'd')
         return 0;
