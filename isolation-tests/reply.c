@@ -133,17 +133,30 @@ bool reply_is_serialization_failure(const struct reply *reply)
     return reply->failed && (strcmp(reply->sqlstate, "40001") == 0 || strcmp(reply->sqlstate, "40P01") == 0);
 }
 
+static void table_free(struct table *table)
+{
+    for (int j = 0; j < table->columns; j++)
+        free(table->names[j]);
+    for (int j = 0; j < table->rows * table->columns; j++)
+        free(table->cells[j]);
+    free(table->names);
+    free(table->cells);
+}
+
+void reply_keep_last(struct reply *reply)
+{
+    if (reply->table_count <= 1)
+        return;
+    for (int i = 0; i < reply->table_count - 1; i++)
+        table_free(&reply->tables[i]);
+    reply->tables[0] = reply->tables[reply->table_count - 1];
+    reply->table_count = 1;
+}
+
 void reply_free(struct reply *reply)
 {
-    for (int i = 0; i < reply->table_count; i++) {
-        struct table *table = &reply->tables[i];
-        for (int j = 0; j < table->columns; j++)
-            free(table->names[j]);
-        for (int j = 0; j < table->rows * table->columns; j++)
-            free(table->cells[j]);
-        free(table->names);
-        free(table->cells);
-    }
+    for (int i = 0; i < reply->table_count; i++)
+        table_free(&reply->tables[i]);
     free(reply->tables);
     free(reply->tags);
     free(reply->severity);

@@ -38,6 +38,8 @@ bool reply_last_tag_is(const struct reply *reply, const char *tag);
 bool reply_same(const struct reply *a, const struct reply *b);
 /* 40001 or 40P01: the transaction was given up for the sake of others. */
 bool reply_is_serialization_failure(const struct reply *reply);
+/* Of several tables the last one stays. */
+void reply_keep_last(struct reply *reply);
 void reply_free(struct reply *reply);
 
 #endif

@@ -149,14 +149,17 @@ static void launch(struct runner *runner, int position)
 
 /* ---- a permutation --------------------------------------------------------------------------------------- */
 
-/* A setup or teardown, where there is one. */
+/* A setup or teardown, where there is one.  Of what it shows only the last table is told, as by PostgreSQL's tester. */
 static bool run_block(struct runner *runner, struct link *link, const char *sql, const char *what, const char *name)
 {
     struct reply reply = { 0 };
     if (!sql)
         return true;
+    pthread_mutex_unlock(&runner->crew.mutex);      /* notices and waits are told by this very thread */
     runner->engine->run(link, sql, &reply);
+    pthread_mutex_lock(&runner->crew.mutex);
     bool good = !reply.failed;
+    reply_keep_last(&reply);
     if (good)
         tell(runner, (struct event){ EVENT_BLOCK, -1, .reply = reply });
     else

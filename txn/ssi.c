@@ -338,6 +338,15 @@ static void leave(struct ssi *ssi, struct ssi_txn *self)
     }
 }
 
+/* Whoever decides ends the wait, so that from then on nobody takes the session for one that waits (txn_waiting). */
+static void decided(struct ssi_txn *reader)
+{
+    if (reader->undecided != NULL) {
+        atomic_store(reader->undecided, false);
+        reader->undecided = NULL;
+    }
+}
+
 /* G8: after a writer ended, the read-only transactions of its time look again. */
 static void settle_readers(struct ssi *ssi, const struct ssi_txn *ended)
 {
@@ -350,6 +359,9 @@ static void settle_readers(struct ssi *ssi, const struct ssi_txn *ended)
         }
         if (--reader->pending == 0 && !reader->unsafe) {
             atomic_store(&reader->safe, true);
+        }
+        if (reader->pending == 0 || reader->unsafe) {
+            decided(reader);
         }
     }
 }
@@ -369,6 +381,7 @@ static int await_verdict(struct op *op, struct txn_session *session, struct ssi_
             rc = op_fail(op, "57014", "canceling statement due to statement timeout");
         }
     }
+    decided(self);
     *safe = !self->unsafe;
     os_mutex_unlock(&ssi->graph);
     return rc;
@@ -389,6 +402,10 @@ static int begin_once(struct op *op, struct txn_session *session)
     if (!safe) {
         enter(ssi, self);
         session->ssi = self;
+        if (session->deferrable && self->pending > 0) {
+            self->undecided = &session->undecided;
+            atomic_store(&session->undecided, true);
+        }
     }
     os_mutex_unlock(&ssi->graph);
     if (safe) {

@@ -82,6 +82,7 @@ struct ssi_txn {
     CommitTs earliest_out;              /* of the writers that it has edges to: the first to commit; UINT64_MAX none */
     uint32_t pending;                   /* read-only: writers of its time that have not ended */
     bool unsafe;                        /* read-only: must be tracked to its end */
+    atomic_bool *undecided;             /* the session's, while it waits for the verdict; NULL: it does not; graph latch */
     /* What it has read: the owner's thread while in progress, whoever forgets it afterwards. */
     struct siread_point *points;
     struct ssi_range *ranges;

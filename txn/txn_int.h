@@ -257,6 +257,7 @@ struct txn_session {
     uint64_t lock_timeout_us, deadline_ns;
     uint64_t deadlock_timeout_us;       /* of the members of a cycle the one with the least fails; read under manager->waits */
     atomic_bool cancel;
+    atomic_bool undecided;              /* DEFERRABLE: it waits for a safe snapshot; set and cleared under the graph latch */
     void (*on_wait)(void *arg, bool waiting);
     void *on_wait_arg;
     struct wait wait;

@@ -451,9 +451,9 @@ bool txn_waiting(struct txn_session *session)
     const struct wait *wait = &session->wait;
 
     os_mutex_lock(&manager->waits);
-    bool waiting = wait->asleep && !wait->granted && !wait->condemned && !atomic_load(&session->cancel);
+    bool waiting = wait->asleep && !wait->granted && !wait->condemned;
     os_mutex_unlock(&manager->waits);
-    return waiting;
+    return (waiting || atomic_load(&session->undecided)) && !atomic_load(&session->cancel);
 }
 
 int wait__sleep(struct op *op, struct txn_session *session)
