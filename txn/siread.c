@@ -139,7 +139,9 @@ static void free_points(struct ssi_txn *self)
     }
     self->points = NULL;
     self->point_count = 0;
-    arena_free(&self->arena);
+    if (atomic_load_explicit(&self->references, memory_order_relaxed) > 1) {
+        arena_free(&self->arena);       /* it may live on for long, as the writer of versions */
+    }
 }
 
 /* ---- existence -------------------------------------------------------------------------------------- */

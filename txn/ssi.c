@@ -277,11 +277,66 @@ bool ssi__has_missed(struct txn_session *session, struct ssi_txn *writer)
 
 /* ---- beginning ------------------------------------------------------------------------------------ */
 
+static void lock_pool(struct ssi *ssi)
+{
+    while (atomic_exchange_explicit(&ssi->pool_latch, 1, memory_order_acquire) != 0) {
+        os_pause();
+    }
+}
+
+static void unlock_pool(struct ssi *ssi)
+{
+    atomic_store_explicit(&ssi->pool_latch, 0, memory_order_release);
+}
+
+/* One that was freed, empty again but for the memory of its arenas. */
+static struct ssi_txn *take_pooled(struct ssi *ssi)
+{
+    lock_pool(ssi);
+    struct ssi_txn *self = ssi->pool;
+    if (self != NULL) {
+        ssi->pool = self->next;
+        ssi->pool_count--;
+    }
+    unlock_pool(ssi);
+    if (self != NULL) {
+        struct arena arena = self->arena, texts = self->texts;
+        memset(self, 0, sizeof(*self));
+        self->arena = arena;
+        self->texts = texts;
+    }
+    return self;
+}
+
+static bool give_to_pool(struct ssi *ssi, struct ssi_txn *self)
+{
+    bool room;
+
+    arena_reset(&self->arena);
+    arena_reset(&self->texts);
+    lock_pool(ssi);
+    room = ssi->pool_count < SSI_POOL_MAX;
+    if (room) {
+        self->next = ssi->pool;
+        ssi->pool = self;
+        ssi->pool_count++;
+    }
+    unlock_pool(ssi);
+    return room;
+}
+
+static void free_txn(struct ssi_txn *self)
+{
+    arena_free(&self->arena);
+    arena_free(&self->texts);
+    mem_free(self);
+}
+
 static struct ssi_txn *new_txn(struct op *op, struct txn_session *session)
 {
-    struct ssi_txn *self = mem_calloc(1, sizeof(*self));
+    struct ssi_txn *self = take_pooled(session->manager->ssi);
 
-    if (self == NULL) {
+    if (self == NULL && (self = mem_calloc(1, sizeof(*self))) == NULL) {
         op_out_of_memory(op);
         return NULL;
     }
@@ -290,8 +345,6 @@ static struct ssi_txn *new_txn(struct op *op, struct txn_session *session)
     self->read_only = session->read_only;
     self->earliest_out = UINT64_MAX;
     self->session = session->number;
-    arena_init(&self->arena);
-    arena_init(&self->texts);
     return self;
 }
 
@@ -409,7 +462,9 @@ static int begin_once(struct op *op, struct txn_session *session)
     }
     os_mutex_unlock(&ssi->graph);
     if (safe) {
-        mem_free(self);
+        if (!give_to_pool(ssi, self)) {
+            free_txn(self);
+        }
     } else if (session->writer != NULL) {
         ssi__bind_writer(session, session->writer);
     }
@@ -462,9 +517,11 @@ void ssi__ref(struct ssi_txn *self)
 void ssi__unref(struct ssi_txn *self)
 {
     if (atomic_fetch_sub_explicit(&self->references, 1, memory_order_acq_rel) == 1) {
-        arena_free(&self->texts);
         mem_free(self->reason);
-        mem_free(self);
+        struct ssi *ssi = self->manager->ssi;
+        if (ssi == NULL || !give_to_pool(ssi, self)) {
+            free_txn(self);
+        }
     }
 }
 
@@ -742,6 +799,10 @@ void ssi__close(struct txn_manager *manager)
     }
     ssi__purge(manager);
     siread__forget(&ssi->summary);
+    for (struct ssi_txn *self; (self = take_pooled(ssi)) != NULL;) {
+        free_txn(self);
+    }
+    arena_free(&ssi->summary.arena);
     os_mutex_destroy(&ssi->graph);
     os_cond_destroy(&ssi->changed);
     mem_free(ssi->buckets);

@@ -98,7 +98,7 @@ struct ssi_txn {
     bool summarised;                    /* its reads and edges went to the summary; graph latch */
 };
 
-enum { SIREAD_BUCKETS = 1 << 14, WIDES_MAX = 64 };
+enum { SIREAD_BUCKETS = 1 << 14, WIDES_MAX = 64, SSI_POOL_MAX = 256 };
 
 struct ssi {
     struct os_mutex graph;              /* RANK_SSI_GRAPH */
@@ -112,6 +112,9 @@ struct ssi {
     struct ssi_txn summary;             /* stands for ended transactions that were too many: see ssi.c */
     bool summarising;                   /* somebody works on the summary's reads; graph latch */
     struct siread_bucket *buckets;
+    _Atomic uint32_t pool_latch;        /* guards the rest; held for a few instructions, under any other latch */
+    struct ssi_txn *pool;               /* freed ones, with a block of each arena; by `next` */
+    uint32_t pool_count;
 };
 
 /* ssi_report.c; graph latch held.  Of two edges that meet in a pivot (either may be NULL: not known any more): why somebody must go. */
