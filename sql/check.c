@@ -3,8 +3,8 @@
  *
  * The storage layer checks pages and trees.  What only SQL knows is checked here: each row can be read, has no null where none may be, and
  * lies under its own key, holds what its generated columns say, satisfies the table's constraints, and has the parents that it refers to
- * (constraints that are not validated yet bind nobody); each index entry leads to a row whose columns make just that entry; and an index has as many entries as
- * the table has rows.  Since every entry is made by its row and no two rows make one entry, equal numbers mean that every row has its
+ * (constraints that are not validated yet bind nobody); each index entry leads to a row whose columns make just that entry; and
+ * an index has as many entries as the table has rows.  Since every entry is made by its row and no two rows make one entry, equal numbers mean that every row has its
  * entry.
  *
  * Nobody waits for a check: a table and its indexes are read at one snapshot, which is taken anew for each table, and at a

@@ -318,6 +318,32 @@ static void a_row_updated_again_and_again_costs_an_idle_snapshot_one_version(voi
     db_close(&db);
 }
 
+/* Its contents are nobody's: it is cut in the background, and may be written over before. */
+static void the_file_that_a_crash_has_left_is_cut(void **state)
+{
+    struct db db;
+    struct os_file *file;
+    uint64_t size;
+
+    open_small(&db, MEMORY, 0, ROWS);
+    begin(&db, 1, TXN_READ_COMMITTED);
+    update_rows(&db, 1, 0, ROWS, 1);
+    assert_true(stats_of(&db).spilled_entries > 0);
+    txn_set_sync(db.s[2], TXN_SYNC_FULL);
+    begin(&db, 2, TXN_READ_COMMITTED);
+    insert(&db, 2, "x", "1");
+    commit(&db, 2);
+    db_crash(&db, false);
+    MUST(&db, os_open(&db.op, db.vfs, "t.db-versions", 0, &file));
+    MUST(&db, os_size(&db.op, file, &size));
+    assert_true(size > 0);
+    MUST(&db, txn_purge(&db.op, db.manager));
+    MUST(&db, os_size(&db.op, file, &size));
+    assert_int_equal(size, 0);
+    os_close(file);
+    db_close(&db);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -327,6 +353,7 @@ int main(void)
         cmocka_unit_test(the_oldest_snapshot_alone_is_given_up),
         cmocka_unit_test(a_batch_resolved_while_the_snapshot_goes_is_not_handed_up),
         cmocka_unit_test(a_row_updated_again_and_again_costs_an_idle_snapshot_one_version),
+        cmocka_unit_test(the_file_that_a_crash_has_left_is_cut),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
