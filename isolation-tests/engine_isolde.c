@@ -58,12 +58,13 @@ static void note_error(isolde_conn *conn, struct reply *reply)
 /* Returns ISOLDE_DONE or an error. */
 static int run_statement(isolde_stmt *stmt, struct reply *reply)
 {
-    int columns = isolde_column_count(stmt), result;
+    int result = isolde_step(stmt);     /* which columns there are shows now: a wait for DDL may have changed them */
+    int columns = isolde_column_count(stmt);
     struct reply rows = { 0 };
     struct table *table = reply_add_table(&rows, columns);
     for (int c = 0; c < columns; c++)
         table->names[c] = must_copy(isolde_column_name(stmt, c));
-    while ((result = isolde_step(stmt)) == ISOLDE_ROW) {
+    for (; result == ISOLDE_ROW; result = isolde_step(stmt)) {
         table_add_row(table);
         for (int c = 0; c < columns; c++) {
             const char *value = isolde_column_text(stmt, c);

@@ -89,6 +89,17 @@ static void split_session(struct trial *trial, int session)
         end_transaction(trial, &transaction);
 }
 
+/* A statement that failed for the sake of others, and was then undone by ROLLBACK TO: alone it would not have failed. */
+static bool lost_a_statement(const struct trial *trial, const struct transaction *transaction)
+{
+    for (int i = 0; i < transaction->count; i++) {
+        const struct reply *reply = &trial->run->outcomes[transaction->positions[i]].reply;
+        if (reply_is_serialization_failure(reply) || (reply->failed && strcmp(reply->sqlstate, "55P03") == 0))
+            return true;
+    }
+    return false;
+}
+
 static int by_end(const void *a, const void *b)
 {
     return (*(struct transaction *const *)a)->end - (*(struct transaction *const *)b)->end;
@@ -101,6 +112,8 @@ static void split(struct trial *trial)
     for (int i = 0; i < trial->count && !trial->why; i++) {
         if (trial->transactions[i].fate != COMMITTED)
             continue;
+        if (lost_a_statement(trial, &trial->transactions[i]))
+            trial->why = "a statement failed because of others and was undone by ROLLBACK TO";
         if (trial->committed_count == TRANSACTIONS_MAX)
             trial->why = "too many transactions committed";
         else

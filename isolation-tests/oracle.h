@@ -15,6 +15,7 @@
  * O1  Replies are compared with their errors and row counts, rows without regard to order, so a spec must not print clocks,
  *     random numbers or transaction ids.
  * O2  A transaction is made of whole steps.  A step that ends one and begins the next is not judged.
+ * O3  Nor is a transaction that went on, with ROLLBACK TO, after a failure that others caused (40001, 40P01, 55P03).
  */
 #ifndef ISOLDE_ISOLATION_ORACLE_H
 #define ISOLDE_ISOLATION_ORACLE_H
