@@ -16,6 +16,8 @@
  *     random numbers or transaction ids.
  * O2  A transaction is made of whole steps.  A step that ends one and begins the next is not judged.
  * O3  Nor is a transaction that went on, with ROLLBACK TO, after a failure that others caused (40001, 40P01, 55P03).
+ * O4  Replies that tell which locks others held (SKIP LOCKED, advisory locks) are outside of what a serial order explains: a
+ *     permutation with such that has no explanation is not judged.
  */
 #ifndef ISOLDE_ISOLATION_ORACLE_H
 #define ISOLDE_ISOLATION_ORACLE_H
