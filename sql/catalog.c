@@ -603,6 +603,7 @@ int database_open(struct op *op, struct txn_manager *manager, struct database **
         database_close(database);
         return OP_FAILED;
     }
+    txn_on_describe(manager, catalog__describe, database);
     *out = database;
     return 0;
 }
@@ -611,6 +612,7 @@ void database_close(struct database *database)
 {
     if (!database)
         return;
+    txn_on_describe(database->manager, NULL, NULL);
     forget_names(database);
     for (int i = 0; i < CATALOG_BUCKETS; i++) {
         struct catalog_entry *entry;

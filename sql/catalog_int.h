@@ -123,6 +123,13 @@ static inline struct datum datum_bool(bool value) { return (struct datum){.b = v
 /* Adds to a report of damage which table or index it is in, if that is known without reading anything. */
 void catalog__name_damage(struct op *op, struct database *database);
 
+/* ---- describe.c ---- */
+
+/* For txn_on_describe; arg: the database. */
+const char *catalog__describe(void *arg, struct op *op, const struct txn_thing *thing);
+
+/* ---- catalog.c, definitions that change ---- */
+
 /* This transaction is about to change the definition of `oid` (a table, or an index that is new). */
 int catalog__touch(struct op *op, struct session *session, Oid oid) MUST_CHECK;
 /* The transaction was rolled back to a savepoint: some of its DDL may be undone. */

@@ -239,6 +239,15 @@ ISOLDE_API const char *isolde_error_schema(const isolde_err *err);
 ISOLDE_API const char *isolde_error_table(const isolde_err *err);
 ISOLDE_API const char *isolde_error_column(const isolde_err *err);
 ISOLDE_API const char *isolde_error_constraint(const isolde_err *err);
+/*
+ * Of a deadlock (40P01): who was in whose way, as a JSON text; NULL when there is nothing to tell.  The same facts stand in the detail.
+ *     {"kind":"deadlock",
+ *      "transactions":[{"session":3,"transaction":57,"statement":"UPDATE ...","victim":true}, ...],
+ *      "edges":[{"from":0,"to":1,"object":"row (id)=(5) of table \"account\"","mode":"a lock FOR UPDATE","queued":false}, ...]}
+ * `from` and `to` are places in the list of transactions: `from` waits for `to`, which holds what is in its way or (queued) stands before it
+ * in the queue.  A session that has written nothing has no "transaction".  Statements are cut after 1,000 bytes.
+ */
+ISOLDE_API const char *isolde_error_conflict(const isolde_err *err);
 /* 1-based character of the statement's text; 0 when unknown. */
 ISOLDE_API int isolde_error_position(const isolde_err *err);
 /* 1 when running the whole transaction again may succeed (40001, 40P01). */

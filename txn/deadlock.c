@@ -26,6 +26,7 @@
  * Left out: PostgreSQL's search of all sets of orders; a circle that is not solved within a few moves is broken.
  */
 #include "src/base/planted.h"
+#include "txn/conflict.h"
 #include "txn/txn_int.h"
 
 enum { MOVES_MAX = 16, TRIES_MAX = 64, MEMBERS_TOLD = 64 };
@@ -222,21 +223,6 @@ static bool solve_by_order(struct txn_session *origin)
 
 /* ---- the victim ------------------------------------------------------------------------------------- */
 
-static const char *describe_target(struct op *op, const struct wait *wait)
-{
-    const char *text;
-
-    if (wait->kind == WAIT_LOCK) {
-        text = locktable__describe(op, wait);
-    } else if (wait->chain->holder != NULL) {
-        text = arena_printf(&op->arena, "ShareLock on transaction %llu", (unsigned long long)wait->chain->holder->id);
-    } else {
-        text = arena_printf(&op->arena, "ExclusiveLock on tuple of relation %llu",
-                            (unsigned long long)wait->chain->info->id);
-    }
-    return text != NULL ? text : "a lock";
-}
-
 /* The circle's members, the origin first, each waiting for the next. */
 static size_t list_members(const struct search *search, struct txn_session **members)
 {
@@ -255,29 +241,128 @@ static size_t list_members(const struct search *search, struct txn_session **mem
     return count < MEMBERS_TOLD ? count : MEMBERS_TOLD;
 }
 
-/* Who waits for whom, one line each, then what each of them was doing. */
+/* What a member of the circle waits for, kept until the latch is given back and it can be put into words. */
+struct deadlock_wait {
+    bool queued;
+    bool row;
+    TreeId tree;
+    struct bytes key;
+    enum txn_row_lock row_mode;
+    struct lock_tag tag;
+    enum txn_table_lock mode;
+};
+
+struct deadlock {
+    size_t count;
+    struct conflict_party *parties;     /* each waits for the next, the last one for the first */
+    struct deadlock_wait *waits;
+};
+
+static const char *copy(struct op *op, const void *data, size_t len)
+{
+    char *to = arena_alloc(&op->arena, len + 1);
+
+    if (to != NULL) {
+        memcpy(to, data, len);
+        to[len] = '\0';
+    }
+    return to;
+}
+
+/* The member sleeps, or is the one that asks: what it does stands still. */
+static bool keep_member(struct op *op, struct deadlock *kept, size_t i, const struct txn_session *member, bool queued)
+{
+    const struct wait *wait = &member->wait;
+    struct conflict_party *party = &kept->parties[i];
+
+    *party = (struct conflict_party){ .session = member->number, .transaction = member->writer != NULL ? member->writer->id : 0 };
+    if (member->statement != NULL) {
+        party->statement = copy(op, member->statement, member->statement_len);
+        party->statement_len = member->statement_len;
+    }
+    kept->waits[i] = (struct deadlock_wait){ .queued = queued, .row = wait->kind == WAIT_ROW, .row_mode = wait->row_mode,
+                                             .mode = wait->mode };
+    if (wait->kind != WAIT_ROW) {
+        kept->waits[i].tag = wait->lock->tag;
+        return true;
+    }
+    const char *key = copy(op, wait->chain->key, wait->chain->key_len);
+    kept->waits[i].tree = wait->chain->info->id;
+    kept->waits[i].key = (struct bytes){ (const uint8_t *)key, wait->chain->key_len };
+    return key != NULL;
+}
+
+/* The circle is noted for deadlock__explain. */
 static int fail_deadlock(struct op *op, const struct search *search)
 {
     struct txn_session *members[MEMBERS_TOLD];
     size_t count = list_members(search, members);
-    const char *detail = "";
+    struct deadlock *kept = arena_calloc(&op->arena, sizeof(*kept));
 
-    for (size_t i = 0; i < count && detail != NULL; i++) {
-        detail = arena_printf(&op->arena, "%s%sSession %u waits for %s; blocked by session %u.", detail, i > 0 ? "\n" : "",
-                              members[i]->number, describe_target(op, &members[i]->wait), members[(i + 1) % count]->number);
-    }
-    for (size_t i = 0; i < count && detail != NULL; i++) {
-        if (members[i]->statement != NULL) {
-            detail = arena_printf(&op->arena, "%s\nSession %u: %.*s", detail, members[i]->number,
-                                  (int)members[i]->statement_len, members[i]->statement);
-        }
-    }
     op_fail(op, "40P01", "deadlock detected");
-    if (detail != NULL) {
-        op_detail(op, "%s", detail);
+    if (kept == NULL) {
+        return OP_FAILED;
     }
+    kept->count = count;
+    kept->parties = arena_calloc(&op->arena, count * sizeof(*kept->parties));
+    kept->waits = arena_calloc(&op->arena, count * sizeof(*kept->waits));
+    bool ok = kept->parties != NULL && kept->waits != NULL;
+    for (size_t i = 0; i < count && ok; i++) {
+        bool queued = i + 1 < count ? members[i + 1]->via_queue : search->last_by_queue;
+        ok = keep_member(op, kept, i, members[i], queued);
+    }
+    search->origin->deadlock = ok ? kept : NULL;
     return OP_FAILED;
 }
+
+/* ---- putting it into words; without latches -------------------------------------------------------- */
+
+static const char *name_thing(struct op *op, struct txn_manager *manager, const struct deadlock_wait *wait)
+{
+    struct txn_thing thing = { .row = wait->row, .tree = wait->tree, .key = wait->key, .table = wait->tag.id };
+    bool named = wait->row || wait->tag.space == LOCK_TABLE;
+    const char *name = named && manager->describe != NULL ? manager->describe(manager->describe_arg, op, &thing) : NULL;
+
+    if (name != NULL) {
+        return name;
+    }
+    if (wait->row) {
+        return arena_printf(&op->arena, "a row of tree %llu", (unsigned long long)wait->tree);
+    }
+    return locktable__name(op, wait->tag);
+}
+
+static const char *row_mode_name(enum txn_row_lock mode)
+{
+    static const char *const names[] = { "", "a lock FOR KEY SHARE", "a lock FOR SHARE", "a lock FOR NO KEY UPDATE", "a lock FOR UPDATE" };
+    return names[mode];
+}
+
+void deadlock__explain(struct op *op, struct txn_session *session)
+{
+    const struct deadlock *kept = session->deadlock;
+
+    session->deadlock = NULL;
+    if (kept == NULL) {
+        return;
+    }
+    struct conflict_edge *edges = arena_calloc(&op->arena, kept->count * sizeof(*edges));
+    if (edges == NULL) {
+        return;
+    }
+    for (size_t i = 0; i < kept->count; i++) {
+        const struct deadlock_wait *wait = &kept->waits[i];
+        const char *thing = name_thing(op, session->manager, wait);
+        edges[i] = (struct conflict_edge){
+            .from = i, .to = (i + 1) % kept->count, .thing = thing != NULL ? thing : "something", .queued = wait->queued,
+            .mode = wait->row ? row_mode_name(wait->row_mode) : locktable__mode_name(wait->mode),
+        };
+    }
+    conflict__explain(op, &(struct conflict){ .kind = CONFLICT_DEADLOCK, .parties = kept->parties, .party_count = kept->count,
+                                              .edges = edges, .edge_count = kept->count });
+}
+
+/* ---- whom to fail ----------------------------------------------------------------------------------- */
 
 static struct txn_session *choose_victim(const struct search *search)
 {

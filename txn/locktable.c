@@ -207,17 +207,14 @@ bool locktable__modes_conflict(enum txn_table_lock one, enum txn_table_lock othe
     return (conflicts[one] & MODE(other)) != 0;
 }
 
-const char *locktable__describe(struct op *op, const struct wait *wait)
+const char *locktable__name(struct op *op, struct lock_tag tag)
 {
-    const char *mode = locktable__mode_name(wait->mode);
-    uint64_t id = wait->lock->tag.id;
-
-    switch (wait->lock->tag.space) {
-    case LOCK_TABLE: return arena_printf(&op->arena, "%s on relation %llu", mode, (unsigned long long)id);
-    case LOCK_ADVISORY: return arena_printf(&op->arena, "%s on advisory lock %lld", mode, (long long)id);
+    switch (tag.space) {
+    case LOCK_TABLE: return arena_printf(&op->arena, "relation %llu", (unsigned long long)tag.id);
+    case LOCK_ADVISORY: return arena_printf(&op->arena, "advisory lock %lld", (long long)tag.id);
     case LOCK_ADVISORY_PAIR: break;
     }
-    return arena_printf(&op->arena, "%s on advisory lock (%d, %d)", mode, (int)(id >> 32), (int)(uint32_t)id);
+    return arena_printf(&op->arena, "advisory lock (%d, %d)", (int)(tag.id >> 32), (int)(uint32_t)tag.id);
 }
 
 void locktable__leave(struct txn_manager *manager, struct wait *wait)

@@ -431,6 +431,13 @@ void txn_manager_abandon(struct txn_manager *manager)
     close_manager(manager, true);
 }
 
+void txn_on_describe(struct txn_manager *manager, const char *(*describe)(void *arg, struct op *op, const struct txn_thing *thing),
+                     void *arg)
+{
+    manager->describe = describe;
+    manager->describe_arg = arg;
+}
+
 struct store *txn_manager_store(struct txn_manager *manager)
 {
     return manager->store;

@@ -43,6 +43,17 @@ int txn_manager_open(struct op *op, struct store *store, const struct txn_option
 void txn_manager_close(struct txn_manager *manager);
 /* Frees the manager and all its sessions without ending their transactions, as if the process were killed: before store_abandon. */
 void txn_manager_abandon(struct txn_manager *manager);
+/* What transactions have met at: the key of a tree, or a table as txn_lock_table knows it. */
+struct txn_thing {
+    bool row;
+    TreeId tree;
+    struct bytes key;
+    uint64_t table;
+};
+/* Who knows what trees and keys stand for tells it for error details: a text in the op's arena, NULL when not known.  Called by the thread
+ * that fails, without latches; ones of rank RANK_SQL_CATALOG may be taken inside. */
+void txn_on_describe(struct txn_manager *manager, const char *(*describe)(void *arg, struct op *op, const struct txn_thing *thing),
+                     void *arg);
 struct store *txn_manager_store(struct txn_manager *manager);
 CommitTs txn_visible_ts(const struct txn_manager *manager);
 /* Bytes of older versions, row locks included, that are in memory now. */

@@ -34,6 +34,7 @@ enum {
     TXN_END_RESERVE = 128,          /* bytes of log for the record that ends a transaction */
 };
 
+struct deadlock;
 struct ssi_txn;
 struct ssi;
 struct budget;
@@ -263,6 +264,7 @@ struct txn_session {
     struct wait wait;
     /* Of the last search for a cycle (deadlock.c); manager->waits. */
     uint64_t visited;                   /* its stamp */
+    struct deadlock *deadlock;           /* the circle for which it has just failed, in its op's arena; the owner's thread */
     struct txn_session *via, *search_next;      /* who waits for this one, and the list of those not yet looked at */
     bool via_queue;                     /* it does so only because this one is before it in a queue */
 
@@ -320,6 +322,9 @@ struct txn_manager {
     struct txn strays;                  /* list head: stand-ins for committed writers (budget.c), in no order; commits */
     CommitTs oldest_stray;              /* not newer than any of them; commits */
     atomic_uint_fast64_t stray_count;
+
+    const char *(*describe)(void *arg, struct op *op, const struct txn_thing *thing);     /* set before the first session waits */
+    void *describe_arg;
 
     struct ssi *ssi;
     struct purge *purge;
@@ -593,6 +598,8 @@ struct wait **wait__last_of(struct wait *member);
 int deadlock__check(struct op *op, struct txn_session *session) MUST_CHECK;
 /* It was condemned by another's search: does the cycle still exist? */
 int deadlock__confirm(struct op *op, struct txn_session *session) MUST_CHECK;
+/* Without latches: the 40P01 that one of the two has just given tells who waited for whom. */
+void deadlock__explain(struct op *op, struct txn_session *session);
 /* Is it part of a circle? */
 bool deadlock__is_member(struct txn_session *session);
 
@@ -622,7 +629,8 @@ void locktable__regrant(struct lock *lock);
 /* Is there a reason not to grant the wait? */
 bool locktable__held_up(const struct wait *wait);
 const char *locktable__mode_name(enum txn_table_lock mode);
-const char *locktable__describe(struct op *op, const struct wait *wait);
+/* "advisory lock 7", in the op's arena; NULL without memory. */
+const char *locktable__name(struct op *op, struct lock_tag tag);
 
 /* ---- tablelock.c ---------------------------------------------------------------------------------- */
 

@@ -488,6 +488,7 @@ int wait__sleep(struct op *op, struct txn_session *session)
     os_mutex_unlock(&manager->waits);
     if (rc != 0) {
         wait__leave(session);
+        deadlock__explain(op, session);
     }
     return rc;
 }

@@ -91,6 +91,7 @@ const char *isolde_error_severity(const isolde_err *err) { return err ? err->sev
 const char *isolde_error_detail(const isolde_err *err) { return err ? err->error.detail : NULL; }
 const char *isolde_error_hint(const isolde_err *err) { return err ? err->error.hint : NULL; }
 const char *isolde_error_context(const isolde_err *err) { return err ? err->error.context : NULL; }
+const char *isolde_error_conflict(const isolde_err *err) { return err ? err->error.conflict : NULL; }
 const char *isolde_error_schema(const isolde_err *err) { return err ? err->error.schema : NULL; }
 const char *isolde_error_table(const isolde_err *err) { return err ? err->error.table : NULL; }
 const char *isolde_error_column(const isolde_err *err) { return err ? err->error.column : NULL; }

@@ -145,6 +145,12 @@ void op_about(struct op *op, const char *schema, const char *table, const char *
     set_name(op, &op->error.constraint, constraint);
 }
 
+void op_conflict(struct op *op, const char *json)
+{
+    if (op_failed(op) && !op->sealed && !op->error.conflict)
+        op->error.conflict = json;
+}
+
 void op_copy_error(struct op *to, const struct op *from)
 {
     const struct op_error *error = &from->error;
@@ -158,6 +164,7 @@ void op_copy_error(struct op *to, const struct op *from)
     to->error.detail = keep(to, error->detail);
     to->error.hint = keep(to, error->hint);
     to->error.context = keep(to, error->context);
+    to->error.conflict = keep(to, error->conflict);
     to->error.position = error->position;
     to->error.tree = error->tree;
     op_about(to, error->schema, error->table, error->column, error->constraint);

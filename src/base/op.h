@@ -25,6 +25,7 @@ struct op_error {
     const char *detail, *hint;  /* NULL when absent */
     const char *context;        /* where it happened ("COPY t, line 3"); NULL when absent */
     const char *schema, *table, *column, *constraint;   /* NULL when absent */
+    const char *conflict;       /* who was in whose way, as JSON; NULL when that is not what it is about */
     int position;               /* 1-based character of the statement; 0 when unknown */
     uint64_t tree;              /* storage layer: the tree in which damage was met; 0 when unknown */
 };
@@ -55,6 +56,8 @@ void op_hint(struct op *op, const char *format, ...) PRINTF_LIKE(2, 3);
 void op_context(struct op *op, const char *format, ...) PRINTF_LIKE(2, 3);
 /* Names of what the error is about; NULL leaves one as it is. */
 void op_about(struct op *op, const char *schema, const char *table, const char *column, const char *constraint);
+/* The JSON of the report's conflict; kept as it is, in the op's arena. */
+void op_conflict(struct op *op, const char *json);
 /* Moves the report of one op to another (which must have none), copying its texts. */
 void op_copy_error(struct op *to, const struct op *from);
 /* Forgets the report, and nothing else. */
