@@ -133,7 +133,9 @@ static AGGREGATE_FINISH(string_finish)
     EXTREME(name, FLOAT4, DOUBLE_EXTREME, sign), EXTREME(name, FLOAT8, DOUBLE_EXTREME, sign),                          \
     EXTREME(name, NUMERIC, BYTES_EXTREME, sign), EXTREME(name, TEXT, BYTES_EXTREME, sign),                             \
     EXTREME(name, DATE, INT_EXTREME, sign), EXTREME(name, TIMESTAMP, INT_EXTREME, sign),                               \
-    EXTREME(name, TIMESTAMPTZ, INT_EXTREME, sign)
+    EXTREME(name, TIMESTAMPTZ, INT_EXTREME, sign), EXTREME(name, TIME, INT_EXTREME, sign),                             \
+    EXTREME(name, INTERVAL, BYTES_EXTREME, sign)
+#define INTERVAL_SUM sizeof(struct aggregate_interval_sum), aggregate__interval_sum_step
 #define STATS(name, how)                                                                                               \
     { name, 1, { TYPE_INT2 }, TYPE_NUMERIC, true, INT_STATS, how }, { name, 1, { TYPE_INT4 }, TYPE_NUMERIC, true, INT_STATS, how }, \
     { name, 1, { TYPE_INT8 }, TYPE_NUMERIC, true, INT_STATS, how },                                                    \
@@ -159,6 +161,7 @@ static const struct aggregate aggregates[] = {
     { "avg", 1, { TYPE_FLOAT4 }, TYPE_FLOAT8, true, DOUBLE_SUM, aggregate__double_average_finish, 0 },
     { "avg", 1, { TYPE_FLOAT8 }, TYPE_FLOAT8, true, DOUBLE_SUM, aggregate__double_average_finish, 0 },
     { "avg", 1, { TYPE_NUMERIC }, TYPE_NUMERIC, true, NUMERIC_SUM, aggregate__numeric_average_finish, 0 },
+    { "avg", 1, { TYPE_INTERVAL }, TYPE_INTERVAL, true, INTERVAL_SUM, aggregate__interval_average_finish, 0 },
     BITS("bit_and", '&'),
     BITS("bit_or", '|'),
     BITS("bit_xor", '#'),
@@ -193,6 +196,7 @@ static const struct aggregate aggregates[] = {
     { "sum", 1, { TYPE_FLOAT4 }, TYPE_FLOAT4, true, FLOAT_SUM, aggregate__double_sum_finish, 0 },
     { "sum", 1, { TYPE_FLOAT8 }, TYPE_FLOAT8, true, DOUBLE_SUM, aggregate__double_sum_finish, 0 },
     { "sum", 1, { TYPE_NUMERIC }, TYPE_NUMERIC, true, NUMERIC_SUM, aggregate__numeric_sum_finish, 0 },
+    { "sum", 1, { TYPE_INTERVAL }, TYPE_INTERVAL, true, INTERVAL_SUM, aggregate__interval_sum_finish, 0 },
     STATS("var_pop", 0),
     STATS("var_samp", STATS_SAMPLE),
     STATS("variance", STATS_SAMPLE),

@@ -3,6 +3,7 @@
 #define ISOLDE_SQL_AGGREGATE_INT_H
 
 #include "sql/func_int.h"
+#include "sql/interval.h"
 #include "sql/numeric.h"
 
 #define AGGREGATE_STEP(name)                                                                                           \
@@ -79,5 +80,11 @@ AGGREGATE_FINISH(aggregate__pair_count_finish);
 struct aggregate_bits { int64_t value; bool any; };
 AGGREGATE_STEP(aggregate__bits_step);
 AGGREGATE_FINISH(aggregate__bits_finish);
+
+/* aggregate_interval.c */
+struct aggregate_interval_sum { struct interval total; int64_t count; };
+AGGREGATE_STEP(aggregate__interval_sum_step);
+AGGREGATE_FINISH(aggregate__interval_sum_finish);
+AGGREGATE_FINISH(aggregate__interval_average_finish);
 
 #endif

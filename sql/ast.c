@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "sql/grammar.h"
+#include "sql/interval.h"
 #include "sql/parse.h"
 
 void *parse__node(struct parse *p, size_t size)
@@ -264,6 +265,54 @@ struct ast_expr *parse__any(struct parse *p, const struct token *operator_token,
         parse__refuse(p, operator_token->position,
                       parse__text(p, "%s %s of a subquery", operator_token->text, all ? "ALL" : "ANY"));
     return expr;
+}
+
+struct ast_type *parse__interval_type(struct parse *p, int position, int fields, const struct token *precision)
+{
+    struct ast_type *type = parse__type(p, position, "interval");
+
+    if (fields == INTERVAL_ALL && !precision)
+        return type;
+    type->modifier_count = 2;
+    type->modifiers[0] = fields;
+    type->modifiers[1] = precision ? parse__integer(p, precision) : INTERVAL_FULL_PRECISION;
+    return type;
+}
+
+struct ast_expr *parse__rounded_clock(struct parse *p, const struct token *clock, const char *name, const struct token *precision)
+{
+    struct ast_type *type = parse__type(p, clock->position, name);
+    struct ast_expr *now = parse__expr(p, AST_CLOCK, clock->position);
+
+    now->call.name = clock->text;
+    type->modifier_count = 1;
+    type->modifiers[0] = parse__integer(p, precision);
+    return parse__cast(p, clock->position, now, type);
+}
+
+/* (a, b) OVERLAPS (c, d) is a function of the four. */
+struct ast_expr *parse__overlaps(struct parse *p, const struct token *operator, struct ast_expr *left, struct ast_expr *right)
+{
+    struct ast_expr *const sides[] = { left, right };
+    struct expr_list args = { 0 };
+
+    for (int i = 0; i < 2; i++) {
+        if (sides[i]->kind != AST_ROW) {
+            op_fail_at(p->op, operator->position, "42601", "syntax error at or near \"%s\"", operator->text);
+            return left;
+        }
+        if (sides[i]->arg_count != 2) {
+            op_fail_at(p->op, sides[i]->position, "42601", "wrong number of parameters on %s side of OVERLAPS expression",
+                       i ? "right" : "left");
+            return left;
+        }
+    }
+    for (int i = 0; i < 2; i++)
+        for (struct ast_expr *arg = sides[i]->args, *next; arg; arg = next) {
+            next = arg->next;
+            LIST_ADD(args, arg);
+        }
+    return parse__spelled_call(p, operator, "overlaps", &args);
 }
 
 struct ast_expr *parse__cast(struct parse *p, int position, struct ast_expr *arg, struct ast_type *type)

@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "sql/bind_int.h"
+#include "sql/interval.h"
 
 void *bind__alloc(struct binder *b, size_t size)
 {
@@ -220,11 +221,14 @@ int bind_default(struct op *op, struct session *session, struct arena *arena, co
 {
     struct bind_params params = { 0 };
     struct binder b = { .op = op, .session = session, .arena = arena, .params = &params };
+    struct time_style usual;
+    const struct time_style *style = time_style_enter(op, &usual);
 
     *bound = NULL;
     int rc = bind_alone(&b, ast, NULL, PLACE_DEFAULT, bound);
     if (!rc)
         rc = bind__assign(&b, *bound, type, column, true, bound);
+    op->time_style = style;
     release_tables(&b);
     return rc;
 }
@@ -235,6 +239,8 @@ int bind_expression(struct op *op, struct session *session, struct arena *arena,
     struct bind_params params = { 0 };
     struct binder b = { .op = op, .session = session, .arena = arena, .params = &params };
     struct ast_expr *ast;
+    struct time_style usual;
+    const struct time_style *style = time_style_enter(op, &usual);
 
     *expr = NULL;
     int rc = parse_expression(op, arena, sql, &ast);
@@ -244,6 +250,7 @@ int bind_expression(struct op *op, struct session *session, struct arena *arena,
         rc = bind__assign(&b, *expr, type, "?column?", true, expr);
     else if (!rc)
         rc = bind__settle(&b, *expr, expr);
+    op->time_style = style;
     release_tables(&b);
     return rc;
 }
@@ -292,6 +299,8 @@ int bind_table_expression(struct op *op, struct session *session, struct arena *
     struct bind_params params = { 0 };
     struct binder b = { .op = op, .session = session, .arena = arena, .params = &params };
     struct ast_expr *parsed = NULL;
+    struct time_style usual;
+    const struct time_style *style = time_style_enter(op, &usual);
 
     *expr = NULL;
     int rc = given ? OP_OK : parse_expression(op, arena, sql, &parsed);
@@ -307,6 +316,7 @@ int bind_table_expression(struct op *op, struct session *session, struct arena *
         rc = check_purity(&b, *expr, table, purpose);
     if (rc && !given)
         op->error.position = 0;     /* in a text that the user does not see */
+    op->time_style = style;
     release_tables(&b);
     return rc;
 }
@@ -382,6 +392,35 @@ static int varchar_modifier(struct op *op, const struct ast_type *name, int32_t 
     return OP_OK;
 }
 
+/* Digits of a second; more than six are six. */
+static int check_precision(struct op *op, const struct ast_type *name, int64_t precision)
+{
+    return precision < 0 ? op_fail_at(op, name->position, "22023", "%s(%lld)%s precision must not be negative",
+                                      strcmp(name->name, "interval") == 0 ? "INTERVAL" : strncmp(name->name, "timestamp", 9) == 0 ? "TIMESTAMP"
+                                                                                                                                   : "TIME",
+                                      (long long)precision, strcmp(name->name, "timestamptz") == 0 ? " WITH TIME ZONE" : "")
+                         : OP_OK;
+}
+
+static int time_modifier(struct op *op, const struct ast_type *name, int32_t *modifier)
+{
+    if (name->modifier_count > 1)
+        return op_fail_at(op, name->position, "22023", "invalid type modifier");
+    *modifier = (int32_t)(name->modifiers[0] > 6 ? 6 : name->modifiers[0]);
+    return check_precision(op, name, name->modifiers[0]);
+}
+
+/* A precision alone, or fields and a precision (parse__interval_type). */
+static int interval_type_modifier(struct op *op, const struct ast_type *name, int32_t *modifier)
+{
+    int64_t fields = name->modifier_count > 1 ? name->modifiers[0] : INTERVAL_ALL, precision = name->modifiers[name->modifier_count - 1];
+
+    if (precision > 6 && precision != INTERVAL_FULL_PRECISION)
+        precision = 6;
+    *modifier = fields == INTERVAL_ALL && precision == INTERVAL_FULL_PRECISION ? -1 : interval_modifier((int)fields, (int)precision);
+    return check_precision(op, name, precision);
+}
+
 int bind_type(struct op *op, const struct ast_type *name, struct sql_type *type)
 {
     const struct type_info *info = type_by_name(name->name);
@@ -403,7 +442,9 @@ int bind_type(struct op *op, const struct ast_type *name, struct sql_type *type)
         return numeric_modifier(op, name, &type->modifier);
     if (info->oid == TYPE_VARCHAR)
         return varchar_modifier(op, name, &type->modifier);
-    if (info->oid == TYPE_TIMESTAMP || info->oid == TYPE_TIMESTAMPTZ)
-        return op_fail_at(op, name->position, "0A000", "A precision of timestamps is not supported");
+    if (info->oid == TYPE_TIMESTAMP || info->oid == TYPE_TIMESTAMPTZ || info->oid == TYPE_TIME)
+        return time_modifier(op, name, &type->modifier);
+    if (info->oid == TYPE_INTERVAL)
+        return interval_type_modifier(op, name, &type->modifier);
     return op_fail_at(op, name->position, "42601", "type modifier is not allowed for type \"%s\"", name->name);
 }

@@ -36,9 +36,9 @@ static struct expr *call(struct binder *b, const struct func *func, struct expr 
 }
 
 /* A literal is read as the type that it has met. */
-static int coerce_literal(struct binder *b, const struct expr *expr, Oid to, struct expr **result)
+static int coerce_literal(struct binder *b, const struct expr *expr, struct sql_type to, struct expr **result)
 {
-    struct expr *constant = bind__node(b, EXPR_CONST, bind__type(to), expr->position, 0);
+    struct expr *constant = bind__node(b, EXPR_CONST, to, expr->position, 0);
 
     if (!constant)
         return OP_FAILED;
@@ -84,7 +84,7 @@ static int coerce_type(struct binder *b, struct expr *expr, Oid to, struct expr 
     if (from == TYPE_UNKNOWN && expr->kind == EXPR_PARAM)
         return coerce_parameter(b, expr, to, result);
     if (from == TYPE_UNKNOWN && expr->kind == EXPR_CONST)
-        return coerce_literal(b, expr, to, result);
+        return coerce_literal(b, expr, bind__type(to), result);
     const struct cast *cast = cast_find(from == TYPE_UNKNOWN ? TYPE_TEXT : from, to);
     if (from == TYPE_UNKNOWN && to == TYPE_TEXT)
         cast = NULL;
@@ -103,6 +103,9 @@ int bind__coerce(struct binder *b, struct expr *expr, struct sql_type type, enum
 {
     const struct func *modifier;
 
+    /* What the number of INTERVAL '1' YEAR counts is said by the modifier. */
+    if (type.oid == TYPE_INTERVAL && expr->kind == EXPR_CONST && expr->type.oid == TYPE_UNKNOWN)
+        return coerce_literal(b, expr, type, result);
     if (coerce_type(b, expr, type.oid, result))
         return OP_FAILED;
     if (type.modifier < 0 || (*result)->type.modifier == type.modifier)

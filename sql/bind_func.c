@@ -25,19 +25,19 @@ static const char *clause_name(enum place place)
 static bool is_foreign(const char *name)
 {
     static const char *const names[] = {
-        "age", "any_value", "array_agg", "array_append", "array_cat", "array_length", "array_position", "array_to_string",
+        "any_value", "array_agg", "array_append", "array_cat", "array_length", "array_position", "array_to_string",
         "array_upper", "cardinality", "convert_from", "convert_to",
-        "cume_dist", "currval", "date_bin", "date_part", "date_trunc", "decode", "dense_rank", "encode",
-        "extract", "first_value", "format", "gen_random_uuid", "grouping", "has_table_privilege", "json_agg",
+        "cume_dist", "currval", "date_bin", "decode", "dense_rank", "encode",
+        "first_value", "format", "gen_random_uuid", "grouping", "has_table_privilege", "json_agg",
         "json_build_object", "json_object_agg", "jsonb_agg", "jsonb_array_elements", "jsonb_build_object", "jsonb_each",
-        "jsonb_pretty", "jsonb_set", "jsonb_typeof", "justify_days", "lag", "last_value", "lastval", "lead", "make_interval",
-        "make_timestamp", "make_timestamptz", "md5", "mode", "nextval", "nth_value", "ntile", "num_nonnulls", "num_nulls",
+        "jsonb_pretty", "jsonb_set", "jsonb_typeof", "lag", "last_value", "lastval", "lead",
+        "md5", "mode", "nextval", "nth_value", "ntile", "num_nonnulls", "num_nulls",
         "obj_description", "overlay", "parse_ident", "percent_rank", "percentile_cont", "percentile_disc",
         "pg_get_constraintdef", "pg_get_expr", "pg_get_indexdef", "pg_get_viewdef", "pg_sleep", "pg_table_size",
         "quote_ident", "quote_literal", "quote_nullable", "random", "rank", "regexp_match", "regexp_matches", "regexp_replace",
         "regexp_split_to_array", "regexp_split_to_table", "row_number", "row_to_json", "set_config", "setseed",
         "setval", "sha256", "bit_length", "inet", "string_to_array", "to_char", "to_date",
-        "to_json", "to_jsonb", "to_number", "to_timestamp", "txid_current", "unnest",
+        "to_json", "to_jsonb", "to_number", "txid_current", "unnest",
         "current_setting",
     };
 

@@ -9,6 +9,7 @@
 #include <math.h>
 
 #include "sql/datetime.h"
+#include "sql/interval.h"
 #include "sql/func_int.h"
 #include "sql/numeric.h"
 
@@ -133,18 +134,63 @@ static FUNC_ROW(int_to_bool)
 
 /* ---- time ----------------------------------------------------------------------------------------- */
 
-static FUNC_ROW(date_to_moment) { return date_to_timestamp(call->env->op, args[0].i, &out->i); }
+static FUNC_ROW(date_to_timestamp_row) { return date_to_timestamp(call->env->op, args[0].i, &out->i); }
 
-static FUNC_ROW(moment_to_date)
+static FUNC_ROW(date_to_moment)
+{
+    struct op *op = call->env->op;
+    int64_t local;
+    return date_to_timestamp(op, args[0].i, &local) != 0 ? OP_FAILED : timestamp_from_local(op, time_style_of(op)->zone, local, &out->i);
+}
+
+static FUNC_ROW(timestamp_to_date_row)
 {
     out->i = timestamp_to_date(args[0].i);
     return 0;
 }
 
-/* The zone is UTC: both count alike. */
-static FUNC_ROW(moment_to_moment)
+static FUNC_ROW(local_to_moment)
 {
-    out->i = args[0].i;
+    return timestamp_from_local(call->env->op, time_style_of(call->env->op)->zone, args[0].i, &out->i);
+}
+
+static FUNC_ROW(moment_to_local)
+{
+    return timestamp_to_local(call->env->op, time_style_of(call->env->op)->zone, args[0].i, &out->i);
+}
+
+static FUNC_ROW(moment_to_date)
+{
+    int64_t local;
+    if (timestamp_to_local(call->env->op, time_style_of(call->env->op)->zone, args[0].i, &local) != 0)
+        return OP_FAILED;
+    out->i = timestamp_to_date(local);
+    return 0;
+}
+
+/* An infinite timestamp has no time of day: NULL. */
+static FUNC_ROW(timestamp_to_time)
+{
+    int64_t local = args[0].i;
+    out->null = !timestamp_is_finite(local);
+    if (out->null)
+        return 0;
+    if (call->func->args[0] == TYPE_TIMESTAMPTZ &&
+        timestamp_to_local(call->env->op, time_style_of(call->env->op)->zone, args[0].i, &local) != 0)
+        return OP_FAILED;
+    out->i = local - timestamp_to_date(local) * TIMESTAMP_DAY;
+    return 0;
+}
+
+static FUNC_ROW(time_to_interval)
+{
+    return interval_put(call->env->op, call->env->arena, (struct interval){ .micros = args[0].i }, &out->s);
+}
+
+static FUNC_ROW(interval_to_time)
+{
+    int64_t micros = interval_get(args[0].s).micros % TIMESTAMP_DAY;
+    out->i = micros < 0 ? micros + TIMESTAMP_DAY : micros;
     return 0;
 }
 
@@ -184,6 +230,14 @@ static FUNC_ROW(fit_timestamp)
     return 0;
 }
 
+static FUNC_ROW(fit_interval)
+{
+    struct interval interval = interval_get(args[0].s);
+    if (interval_fit(call->env->op, &interval, call->type.modifier) != 0)
+        return OP_FAILED;
+    return interval_put(call->env->op, call->env->arena, interval, &out->s);
+}
+
 #define ROW(function) func__rows, (intptr_t)(function)
 #define LOOP(kernel) kernel, 0
 #define FUNCTION(name, from, to, volatility, ...)                                                                      \
@@ -194,6 +248,8 @@ static const struct func modifier_functions[] = {
     FUNCTION("numeric", NUMERIC, NUMERIC, IMMUTABLE, ROW(fit_numeric)),
     FUNCTION("timestamp", TIMESTAMP, TIMESTAMP, IMMUTABLE, ROW(fit_timestamp)),
     FUNCTION("timestamptz", TIMESTAMPTZ, TIMESTAMPTZ, IMMUTABLE, ROW(fit_timestamp)),
+    FUNCTION("time", TIME, TIME, IMMUTABLE, ROW(fit_timestamp)),
+    FUNCTION("interval", INTERVAL, INTERVAL, IMMUTABLE, ROW(fit_interval)),
 };
 static const struct func varchar_cut = FUNCTION("varchar", VARCHAR, VARCHAR, IMMUTABLE, ROW(cut_varchar));
 
@@ -215,6 +271,9 @@ const struct func *cast_modifier(Oid type, bool explicit_cast)
 #define TO_TEXT(from)                                                                                                  \
     CAST("text", from, TEXT, ASSIGNMENT, IMMUTABLE, ROW(to_text)),                                                     \
     CAST("varchar", from, VARCHAR, ASSIGNMENT, IMMUTABLE, ROW(to_text))
+/* What the text of times looks like depends on the session's settings. */
+#define TO_STYLED_TEXT(from)                                                                                           \
+    CAST("text", from, TEXT, ASSIGNMENT, STABLE, ROW(to_text)), CAST("varchar", from, VARCHAR, ASSIGNMENT, STABLE, ROW(to_text))
 #define FROM_TEXT(name, to, volatility)                                                                                \
     CAST(name, TEXT, to, EXPLICIT, volatility, ROW(from_text)),                                                        \
     CAST(name, VARCHAR, to, EXPLICIT, volatility, ROW(from_text))
@@ -257,12 +316,16 @@ static const struct cast casts[] = {
     CAST("oid", INT8, OID, IMPLICIT, IMMUTABLE, LOOP(int_to_int)),
     CAST("int4", OID, INT4, ASSIGNMENT, IMMUTABLE, LOOP(int_to_int)),
     CAST("int8", OID, INT8, ASSIGNMENT, IMMUTABLE, LOOP(int_to_int)),
-    CAST("timestamp", DATE, TIMESTAMP, IMPLICIT, IMMUTABLE, ROW(date_to_moment)),
+    CAST("timestamp", DATE, TIMESTAMP, IMPLICIT, IMMUTABLE, ROW(date_to_timestamp_row)),
     CAST("timestamptz", DATE, TIMESTAMPTZ, IMPLICIT, STABLE, ROW(date_to_moment)),
-    CAST("date", TIMESTAMP, DATE, ASSIGNMENT, IMMUTABLE, ROW(moment_to_date)),
+    CAST("date", TIMESTAMP, DATE, ASSIGNMENT, IMMUTABLE, ROW(timestamp_to_date_row)),
     CAST("date", TIMESTAMPTZ, DATE, ASSIGNMENT, STABLE, ROW(moment_to_date)),
-    CAST("timestamptz", TIMESTAMP, TIMESTAMPTZ, IMPLICIT, STABLE, ROW(moment_to_moment)),
-    CAST("timestamp", TIMESTAMPTZ, TIMESTAMP, ASSIGNMENT, STABLE, ROW(moment_to_moment)),
+    CAST("timestamptz", TIMESTAMP, TIMESTAMPTZ, IMPLICIT, STABLE, ROW(local_to_moment)),
+    CAST("timestamp", TIMESTAMPTZ, TIMESTAMP, ASSIGNMENT, STABLE, ROW(moment_to_local)),
+    CAST("time", TIMESTAMP, TIME, ASSIGNMENT, IMMUTABLE, ROW(timestamp_to_time)),
+    CAST("time", TIMESTAMPTZ, TIME, ASSIGNMENT, STABLE, ROW(timestamp_to_time)),
+    CAST("interval", TIME, INTERVAL, IMPLICIT, IMMUTABLE, ROW(time_to_interval)),
+    CAST("time", INTERVAL, TIME, ASSIGNMENT, IMMUTABLE, ROW(interval_to_time)),
     RELABEL(TEXT, VARCHAR, IMPLICIT),
     RELABEL(VARCHAR, TEXT, IMPLICIT),
     TO_TEXT(BOOL),
@@ -281,12 +344,16 @@ static const struct cast casts[] = {
     FROM_TEXT("float8", FLOAT8, IMMUTABLE),
     TO_TEXT(NUMERIC),
     FROM_TEXT("numeric", NUMERIC, IMMUTABLE),
-    TO_TEXT(DATE),
+    TO_STYLED_TEXT(DATE),
     FROM_TEXT("date", DATE, STABLE),
-    TO_TEXT(TIMESTAMP),
+    TO_STYLED_TEXT(TIMESTAMP),
     FROM_TEXT("timestamp", TIMESTAMP, STABLE),
-    TO_TEXT(TIMESTAMPTZ),
+    TO_STYLED_TEXT(TIMESTAMPTZ),
     FROM_TEXT("timestamptz", TIMESTAMPTZ, STABLE),
+    TO_TEXT(TIME),
+    FROM_TEXT("time", TIME, STABLE),
+    TO_TEXT(INTERVAL),
+    FROM_TEXT("interval", INTERVAL, IMMUTABLE),
 };
 
 const struct cast *cast_find(Oid from, Oid to)

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "sql/catalog_int.h"
+#include "sql/time_style.h"
 
 /* ---- rows ----------------------------------------------------------------------------------------- */
 
@@ -196,7 +197,11 @@ static int load_missing(struct op *op, struct table_def *table, const struct cat
     const char *text = keep_text(op, &table->arena, &row->values[ATTRIBUTE_MISSING]);
     if (!text)
         return OP_FAILED;
-    return type_parse(op, column->type, (struct bytes){(const uint8_t *)text, strlen(text)}, &table->arena, &column->missing);
+    struct time_style usual;
+    const struct time_style *style = time_style_enter(op, &usual);
+    int rc = type_parse(op, column->type, (struct bytes){(const uint8_t *)text, strlen(text)}, &table->arena, &column->missing);
+    op->time_style = style;
+    return rc;
 }
 
 static int load_column(struct op *op, struct table_def *table, const struct catalog_row *row, struct catalog_row **defaults)

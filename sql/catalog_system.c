@@ -226,7 +226,7 @@ static int insert_namespace(struct op *op, struct change *change, Oid oid, const
 static int insert_types(struct op *op, struct change *change)
 {
     static const Oid types[] = {TYPE_BOOL, TYPE_BYTEA, TYPE_INT8, TYPE_INT2, TYPE_INT4, TYPE_TEXT, TYPE_OID, TYPE_FLOAT4, TYPE_FLOAT8,
-                                TYPE_VARCHAR, TYPE_DATE, TYPE_TIMESTAMP, TYPE_NUMERIC};
+                                TYPE_VARCHAR, TYPE_DATE, TYPE_TIME, TYPE_TIMESTAMP, TYPE_TIMESTAMPTZ, TYPE_INTERVAL, TYPE_NUMERIC};
     for (size_t i = 0; i < COUNT_OF(types); i++) {
         const struct type_info *info = type_info(types[i]);
         if (!info)

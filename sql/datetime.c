@@ -8,6 +8,9 @@
 #include "sql/datetime.h"
 
 #include <stdio.h>
+#include <stdlib.h>
+
+#include "src/os/os.h"
 
 enum { DAYS_PER_ERA = 146097, YEARS_PER_ERA = 400 };
 /* Days from 0000-03-01 to 2000-01-01. */
@@ -81,6 +84,49 @@ int64_t timestamp_round(int64_t timestamp, int32_t modifier)
     return timestamp >= 0 ? (timestamp + half) / unit * unit : -((-timestamp + half) / unit * unit);
 }
 
+int64_t timestamp_clock(void) { return os_wall_us() - INT64_C(946684800) * TIMESTAMP_SECOND; }
+
+const struct time_style *time_style_of(const struct op *op)
+{
+    static const struct time_style usual = { .zone = &zone_utc };
+    return op->time_style ? op->time_style : &usual;
+}
+
+const struct time_style *time_style_enter(struct op *op, struct time_style *usual)
+{
+    const struct time_style *session = op->time_style;
+    *usual = (struct time_style){ .zone = &zone_utc, .zones = session ? session->zones : NULL };
+    op->time_style = usual;
+    return session;
+}
+
+/* ---- zones ---------------------------------------------------------------------------------------- */
+
+static int check_range(struct op *op, int64_t timestamp)
+{
+    return timestamp >= TIMESTAMP_MIN && timestamp < TIMESTAMP_END ? 0 : op_fail(op, "22008", "timestamp out of range");
+}
+
+int timestamp_to_local(struct op *op, const struct zone *zone, int64_t moment, int64_t *local)
+{
+    *local = moment;
+    if (!timestamp_is_finite(moment))
+        return 0;
+    *local += zone_at(zone, moment).offset * TIMESTAMP_SECOND;
+    return check_range(op, *local);
+}
+
+int timestamp_from_local(struct op *op, const struct zone *zone, int64_t local, int64_t *moment)
+{
+    *moment = local;
+    if (!timestamp_is_finite(local))
+        return 0;
+    *moment -= zone_offset_of_local(zone, local) * TIMESTAMP_SECOND;
+    return check_range(op, *moment);
+}
+
+/* ---- printing ------------------------------------------------------------------------------------- */
+
 static char *write_number(char *at, int64_t value, int digits)
 {
     char reversed[24];
@@ -103,20 +149,38 @@ static char *write_word(char *at, const char *word)
     return at;
 }
 
-static char *write_civil(char *at, int64_t date, bool *before_christ)
+/* The date's numbers in the style's order and with its signs. */
+static char *write_civil(char *at, int64_t date, const struct time_style *style, bool *before_christ)
 {
     int64_t year;
     int month, day;
     date_to_civil(date, &year, &month, &day);
     *before_christ = year <= 0;
-    at = write_number(at, year > 0 ? year : 1 - year, 4);
-    *at++ = '-';
-    at = write_number(at, month, 2);
-    *at++ = '-';
-    return write_number(at, day, 2);
+    year = year > 0 ? year : 1 - year;
+    if (style->date == DATE_STYLE_ISO) {
+        at = write_number(at, year, 4);
+        *at++ = '-';
+        at = write_number(at, month, 2);
+        *at++ = '-';
+        return write_number(at, day, 2);
+    }
+    char sign = style->date == DATE_STYLE_SQL ? '/' : style->date == DATE_STYLE_GERMAN ? '.' : '-';
+    bool day_first = style->order == DATE_ORDER_DMY || style->date == DATE_STYLE_GERMAN;
+    if (style->date == DATE_STYLE_POSTGRES && style->order == DATE_ORDER_YMD) {
+        at = write_number(at, year, 4);
+        *at++ = sign;
+        at = write_number(at, month, 2);
+        *at++ = sign;
+        return write_number(at, day, 2);
+    }
+    at = write_number(at, day_first ? day : month, 2);
+    *at++ = sign;
+    at = write_number(at, day_first ? month : day, 2);
+    *at++ = sign;
+    return write_number(at, year, 4);
 }
 
-size_t date_print(int64_t date, char *text)
+size_t date_print(int64_t date, const struct time_style *style, char *text)
 {
     bool before_christ = false;
     char *at;
@@ -125,7 +189,7 @@ size_t date_print(int64_t date, char *text)
     else if (date == DATE_MINUS_INFINITY)
         at = write_word(text, "-infinity");
     else
-        at = write_civil(text, date, &before_christ);
+        at = write_civil(text, date, style, &before_christ);
     if (before_christ)
         at = write_word(at, " BC");
     return (size_t)(at - text);
@@ -148,19 +212,77 @@ static char *write_clock(char *at, int64_t micros)
     return at;
 }
 
-size_t timestamp_print(int64_t timestamp, bool zoned, char *text)
+size_t time_print(int64_t time, char *text) { return (size_t)(write_clock(text, time) - text); }
+
+/* "+00", "-03:30", "+00:53:28" */
+static char *write_offset(char *at, int32_t offset)
 {
-    if (timestamp == TIMESTAMP_INFINITY)
-        return date_print(DATE_INFINITY, text);
-    if (timestamp == TIMESTAMP_MINUS_INFINITY)
-        return date_print(DATE_MINUS_INFINITY, text);
-    bool before_christ;
-    int64_t date = timestamp_to_date(timestamp);
-    char *at = write_civil(text, date, &before_christ);
+    int32_t seconds = abs(offset);
+    *at++ = offset < 0 ? '-' : '+';
+    at = write_number(at, seconds / 3600, 2);
+    if (seconds % 3600) {
+        *at++ = ':';
+        at = write_number(at, seconds / 60 % 60, 2);
+    }
+    if (seconds % 60) {
+        *at++ = ':';
+        at = write_number(at, seconds % 60, 2);
+    }
+    return at;
+}
+
+/* "Thu Jan 08 04:05:06 1999" */
+static char *write_postgres(char *at, int64_t date, int64_t micros, const struct time_style *style, bool *before_christ)
+{
+    static const char *const weekdays[] = { "Sat", "Sun", "Mon", "Tue", "Wed", "Thu", "Fri" };
+    static const char *const months[] = { "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec" };
+    int64_t year;
+    int month, day;
+
+    date_to_civil(date, &year, &month, &day);
+    *before_christ = year <= 0;
+    at = write_word(at, weekdays[((date % 7) + 7) % 7]);    /* 2000-01-01 was a Saturday */
     *at++ = ' ';
-    at = write_clock(at, timestamp - date * TIMESTAMP_DAY);
-    if (zoned)
-        at = write_word(at, "+00");
+    if (style->order == DATE_ORDER_DMY) {
+        at = write_number(at, day, 2);
+        *at++ = ' ';
+        at = write_word(at, months[month - 1]);
+    } else {
+        at = write_word(at, months[month - 1]);
+        *at++ = ' ';
+        at = write_number(at, day, 2);
+    }
+    *at++ = ' ';
+    at = write_clock(at, micros);
+    *at++ = ' ';
+    return write_number(at, year > 0 ? year : 1 - year, 4);
+}
+
+size_t timestamp_print(int64_t timestamp, bool zoned, const struct time_style *style, char *text)
+{
+    if (!timestamp_is_finite(timestamp))
+        return date_print(timestamp == TIMESTAMP_INFINITY ? DATE_INFINITY : DATE_MINUS_INFINITY, style, text);
+    struct zone_clock clock = { 0 };
+    if (zoned) {
+        clock = zone_at(style->zone, timestamp);
+        timestamp += clock.offset * TIMESTAMP_SECOND;
+    }
+    bool before_christ;
+    int64_t date = timestamp_to_date(timestamp), micros = timestamp - date * TIMESTAMP_DAY;
+    char *at = text;
+    if (style->date == DATE_STYLE_POSTGRES) {
+        at = write_postgres(at, date, micros, style, &before_christ);
+    } else {
+        at = write_civil(at, date, style, &before_christ);
+        *at++ = ' ';
+        at = write_clock(at, micros);
+    }
+    if (zoned && style->date == DATE_STYLE_ISO) {
+        at = write_offset(at, clock.offset);
+    } else if (zoned) {
+        *at++ = ' ';
+        at = write_word(at, clock.abbreviation);
+    }
     if (before_christ)
         at = write_word(at, " BC");
     return (size_t)(at - text);

@@ -1,22 +1,19 @@
 /*
- * datetime_parse.c -- dates and timestamps read, as tolerantly as PostgreSQL reads them.
+ * datetime_parse.c -- dates, times and timestamps read, as tolerantly as PostgreSQL reads them.
  *
  * The text is cut into tokens, and each token says by its look what it is: digits joined by -, / or . are a date,
  * digits joined by colons a time, a sign after the time begins a zone, words name months, days of the week, AM and
  * PM, BC, zones or special moments. Loose numbers ("January 8, 1999") wait until all tokens are known; then the one
  * that cannot be a day is the year.
  *
- *      1999-01-08   19990108   1999.008   J2451187   Jan-08-1999   8 January 1999   1/8/1999 (month first)
- *      04:05:06.789   040506   04:05 PM   T040506Z   04:05:06-08:00
- *
- * Not here: DateStyle other than ISO, MDY, and zones by name other than UTC.
+ *      1999-01-08   19990108   1999.008   J2451187   Jan-08-1999   8 January 1999   1/8/1999 (by DateStyle)
+ *      04:05:06.789   040506   04:05 PM   T040506Z   04:05:06-08:00   04:05:06 PST   04:05:06 Europe/Berlin
  */
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "sql/datetime.h"
-#include "src/os/os.h"
 
 enum moment { MOMENT_NONE, MOMENT_INFINITY, MOMENT_MINUS_INFINITY, MOMENT_EPOCH, MOMENT_NOW, MOMENT_TODAY,
               MOMENT_TOMORROW, MOMENT_YESTERDAY };
@@ -25,6 +22,9 @@ enum meridian { MERIDIAN_NONE, MERIDIAN_AM, MERIDIAN_PM };
 struct number { int64_t value; int digits; };
 
 struct moment_text {
+    struct op *op;
+    const struct time_style *style;
+    bool time_only;                 /* a time of day is wanted: loose digits are one */
     enum moment moment;
     bool has_date, has_time, has_zone, before_christ, has_julian;
     int64_t year;
@@ -38,9 +38,10 @@ struct moment_text {
     int64_t hour, minute, second, fraction;
     enum meridian meridian;
     int64_t zone;                   /* seconds east of UTC */
+    const struct zone *named;       /* the zone, where it was given by a name that stands for several offsets */
 };
 
-enum verdict { FINE, BAD_SYNTAX, OUT_OF_RANGE, OUT_OF_RANGE_STYLE, BAD_ZONE, ZONE_BY_NAME };
+enum verdict { FINE, BAD_SYNTAX, OUT_OF_RANGE, OUT_OF_RANGE_STYLE, BAD_ZONE, UNKNOWN_ZONE, REPORTED };
 
 static const char *const months[] = { "january", "february", "march", "april", "may", "june", "july", "august",
                                       "september", "october", "november", "december" };
@@ -186,6 +187,17 @@ static size_t read_word(const char **at, char *word, size_t room)
     return len;
 }
 
+/* Three numbers in the order of the DateStyle. */
+static void set_date_ordered(struct moment_text *text, struct number a, struct number b, struct number c)
+{
+    if (text->style->order == DATE_ORDER_YMD)
+        set_date(text, a, b.value, c.value);
+    else if (text->style->order == DATE_ORDER_DMY)
+        set_date(text, c, b.value, a.value);
+    else
+        set_date(text, c, a.value, b.value);
+}
+
 /* "1999-01-08", "1/8/1999", "08-Jan-1999", "1999.008": after the first field, at the first separator. */
 static enum verdict read_joined_date(const char **at, struct moment_text *text, struct number first, int first_month)
 {
@@ -219,7 +231,7 @@ static enum verdict read_joined_date(const char **at, struct moment_text *text, 
     if (first.digits >= 3)
         set_date(text, first, second.value, third.value);
     else
-        set_date(text, third, first.value, second.value);       /* month, day, year */
+        set_date_ordered(text, first, second, third);
     return FINE;
 }
 
@@ -235,8 +247,16 @@ static enum verdict read_digits(const char **at, struct moment_text *text)
         text->fraction = read_fraction(at);
         return set_clock_digits(text, n);
     }
-    if ((next == '-' || next == '/' || next == '.') && !text->has_date && text->loose_count == 0)
+    if ((next == '-' || next == '/' || next == '.') && !text->has_date && text->loose_count == 0 &&
+        !(text->time_only && next == '.' && n.digits == 6))
         return read_joined_date(at, text, n, 0);
+    if (text->time_only && !text->has_date && n.digits == 6 && next == '.') {
+        ++*at;
+        text->fraction = read_fraction(at);
+        return set_clock_digits(text, n);
+    }
+    if (text->time_only && !text->has_date && (n.digits == 6 || n.digits == 4))
+        return set_clock_digits(text, n);
     if (!text->has_date && n.digits >= 6 && !text->month_word) {
         set_date(text, (struct number){ n.value / 10000, n.digits - 4 }, n.value / 100 % 100, n.value % 100);
         return FINE;
@@ -276,6 +296,28 @@ static enum verdict read_zone(const char **at, struct moment_text *text)
     return FINE;
 }
 
+/* "PST", "Europe/Berlin", "EST5EDT". */
+static enum verdict read_zone_name(const char **at, struct moment_text *text)
+{
+    const char *start = *at;
+    int32_t offset;
+
+    while (isalnum((unsigned char)**at) || (**at && strchr("/_+-:<>.", **at)))
+        ++*at;
+    struct bytes name = { (const uint8_t *)start, (size_t)(*at - start) };
+    if (text->has_zone)
+        return BAD_SYNTAX;
+    text->has_zone = true;
+    if (zone_abbreviation(name, &offset)) {
+        text->zone = offset;
+        return FINE;
+    }
+    if (zone_find(text->op, text->style->zones, name, &text->named) != 0)
+        return REPORTED;
+    /* Behind a date or a time a word of this look can only be a zone's name. */
+    return text->named ? FINE : memchr(name.data, '/', name.len) && (text->has_time || text->has_date) ? UNKNOWN_ZONE : BAD_SYNTAX;
+}
+
 static enum verdict read_letters(const char **at, struct moment_text *text)
 {
     char word[32];
@@ -299,7 +341,7 @@ static enum verdict read_letters(const char **at, struct moment_text *text)
         text->moment = moment;
         return FINE;
     }
-    if (len == 1 && word[0] == 't' && isdigit((unsigned char)**at) && text->has_date) {
+    if (len == 1 && word[0] == 't' && isdigit((unsigned char)**at) && (text->has_date || text->time_only)) {
         struct number n = read_number(at);
         if (**at == ':')
             return read_clock(at, text, n);
@@ -322,18 +364,14 @@ static enum verdict read_letters(const char **at, struct moment_text *text)
         text->before_christ = word[0] == 'b';
         return FINE;
     }
-    if (strcmp(word, "z") == 0 || strcmp(word, "utc") == 0 || strcmp(word, "gmt") == 0 || strcmp(word, "zulu") == 0 ||
-        strcmp(word, "ut") == 0) {
-        if (text->has_zone)
-            return BAD_SYNTAX;
+    if (strcmp(word, "allballs") == 0) {
         text->has_zone = true;
-        return FINE;
+        return set_clock_digits(text, (struct number){ 0, 4 });
     }
     if (is_weekday(word, len))
         return FINE;
-    /* After a time any other word can only be a zone's name. */
     *at = start;
-    return text->has_time ? ZONE_BY_NAME : BAD_SYNTAX;
+    return read_zone_name(at, text);
 }
 
 static enum verdict read_tokens(const char *at, struct moment_text *text)
@@ -354,7 +392,7 @@ static enum verdict read_tokens(const char *at, struct moment_text *text)
             if (verdict == FINE && text->moment != MOMENT_INFINITY)
                 verdict = BAD_SYNTAX;
             text->moment = MOMENT_MINUS_INFINITY;
-        } else if ((*at == '-' || *at == '+') && text->has_time) {
+        } else if ((*at == '-' || *at == '+') && (text->has_time || (text->has_date && isspace((unsigned char)at[-1])))) {
             verdict = read_zone(&at, text);
         } else {
             verdict = BAD_SYNTAX;
@@ -378,7 +416,7 @@ static enum verdict settle_loose(struct moment_text *text)
         if (n[0].digits >= 3)
             set_date(text, n[0], n[1].value, n[2].value);
         else
-            set_date(text, n[2], n[0].value, n[1].value);
+            set_date_ordered(text, n[0], n[1], n[2]);
         return FINE;
     }
     return text->month_word || text->loose_count ? BAD_SYNTAX : FINE;
@@ -426,9 +464,6 @@ static enum verdict settle_time(struct moment_text *text, int64_t *micros)
     return FINE;
 }
 
-/* Microseconds since 2000-01-01 UTC. */
-static int64_t wall_clock(void) { return os_wall_us() - INT64_C(946684800) * TIMESTAMP_SECOND; }
-
 /* Days and time of day; for special moments at once. */
 static enum verdict interpret(struct moment_text *text, int64_t *date, int64_t *micros, bool *infinite)
 {
@@ -439,11 +474,16 @@ static enum verdict interpret(struct moment_text *text, int64_t *date, int64_t *
         verdict = settle_time(text, micros);
     if (verdict != FINE)
         return verdict;
+    if (text->moment == MOMENT_NONE && text->time_only && !text->has_date) {
+        *date = 0;
+        return text->has_time ? FINE : BAD_SYNTAX;
+    }
     if (text->moment == MOMENT_NONE)
         return text->has_date ? settle_date(text, date) : BAD_SYNTAX;
     if (text->has_date || (text->has_time && text->moment < MOMENT_TODAY))
         return BAD_SYNTAX;
-    int64_t now = wall_clock();
+    int64_t now = timestamp_clock();
+    now += zone_at(text->style->zone, now).offset * TIMESTAMP_SECOND;
     switch (text->moment) {
     case MOMENT_INFINITY: *infinite = true; *date = DATE_INFINITY; break;
     case MOMENT_MINUS_INFINITY: *infinite = true; *date = DATE_MINUS_INFINITY; break;
@@ -471,9 +511,16 @@ static int report(struct op *op, enum verdict verdict, const char *type, const c
         return OP_FAILED;
     case BAD_ZONE:
         return op_fail(op, "22009", "time zone displacement out of range: \"%s\"", text);
-    case ZONE_BY_NAME:
-        op_fail(op, "0A000", "time zones other than UTC are not supported: \"%s\"", text);
-        op_hint(op, "Write the zone as an offset, as in 04:05:06+01:00.");
+    case UNKNOWN_ZONE: {
+        const char *name = strpbrk(text, "/");
+        while (name > text && !isspace((unsigned char)name[-1]))
+            name--;
+        char word[DATETIME_TEXT_MAX] = "";
+        for (size_t i = 0; name[i] && !isspace((unsigned char)name[i]) && name[i] != ',' && i + 1 < sizeof word; i++)
+            word[i] = (char)tolower((unsigned char)name[i]);
+        return op_fail(op, "22023", "time zone \"%s\" not recognized", word);
+    }
+    case REPORTED:
         return OP_FAILED;
     case BAD_SYNTAX:
         break;
@@ -484,7 +531,7 @@ static int report(struct op *op, enum verdict verdict, const char *type, const c
 static int parse(struct op *op, struct bytes bytes, const char *type, struct moment_text *text, const char **copy,
                  int64_t *date, int64_t *micros, bool *infinite)
 {
-    memset(text, 0, sizeof *text);
+    *text = (struct moment_text){ .op = op, .style = time_style_of(op), .time_only = text->time_only };
     char *terminated = op_alloc(op, bytes.len + 1);
     if (!terminated)
         return OP_FAILED;
@@ -500,7 +547,7 @@ static int parse(struct op *op, struct bytes bytes, const char *type, struct mom
 int date_parse(struct op *op, struct bytes bytes, int64_t *date)
 {
     struct arena_mark mark = arena_mark(&op->arena);
-    struct moment_text text;
+    struct moment_text text = { .time_only = false };
     const char *copy;
     int64_t micros;
     bool infinite;
@@ -512,11 +559,35 @@ int date_parse(struct op *op, struct bytes bytes, int64_t *date)
     return 0;
 }
 
+int time_parse(struct op *op, struct bytes bytes, int32_t modifier, int64_t *time)
+{
+    struct arena_mark mark = arena_mark(&op->arena);
+    struct moment_text text = { .time_only = true };
+    const char *copy;
+    int64_t date;
+    bool infinite;
+    if (parse(op, bytes, "time", &text, &copy, &date, time, &infinite) != 0)
+        return OP_FAILED;
+    if (infinite || !(text.has_time || text.moment == MOMENT_NOW))
+        return report(op, BAD_SYNTAX, "time", copy);
+    *time = timestamp_round(*time, modifier);
+    arena_release(&op->arena, mark);
+    return 0;
+}
+
+/* Seconds east of UTC that hold for a local time: of the text's zone, else of the session's. */
+static int64_t offset_of(const struct moment_text *text, int64_t local)
+{
+    if (text->has_zone && !text->named)
+        return text->zone;
+    return zone_offset_of_local(text->named ? text->named : text->style->zone, local);
+}
+
 int timestamp_parse(struct op *op, struct bytes bytes, bool zoned, int32_t modifier, int64_t *timestamp)
 {
     struct arena_mark mark = arena_mark(&op->arena);
     const char *type = zoned ? "timestamp with time zone" : "timestamp";
-    struct moment_text text;
+    struct moment_text text = { .time_only = false };
     const char *copy;
     int64_t date, micros;
     bool infinite;
@@ -528,7 +599,9 @@ int timestamp_parse(struct op *op, struct bytes bytes, bool zoned, int32_t modif
         /* The last days before the end may leave 64 bits only with the time of day, which the bounds exclude. */
         if (date < DATE_MIN - 1 || date > TIMESTAMP_END / TIMESTAMP_DAY + 1)
             return op_fail(op, "22008", "timestamp out of range: \"%s\"", copy);
-        *timestamp = date * TIMESTAMP_DAY + micros - (zoned ? text.zone * TIMESTAMP_SECOND : 0);
+        *timestamp = date * TIMESTAMP_DAY + micros;
+        if (zoned)
+            *timestamp -= offset_of(&text, *timestamp) * TIMESTAMP_SECOND;
         if (*timestamp < TIMESTAMP_MIN || *timestamp >= TIMESTAMP_END)
             return op_fail(op, "22008", "timestamp out of range: \"%s\"", copy);
         *timestamp = timestamp_round(*timestamp, modifier);

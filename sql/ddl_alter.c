@@ -361,7 +361,11 @@ static int missing_value(struct op *op, struct alter *alter, const struct ast_co
     *expr = NULL;
     if (value.null)
         return 0;
-    if (type_print(op, column->type, &value, &op->arena, &text) != 0)
+    struct time_style usual;
+    const struct time_style *style = time_style_enter(op, &usual);
+    int rc = type_print(op, column->type, &value, &op->arena, &text);
+    op->time_style = style;
+    if (rc != 0)
         return OP_FAILED;
     *missing = arena_strndup(&op->arena, (const char *)text.data, text.len);
     return *missing ? 0 : op_out_of_memory(op);

@@ -8,6 +8,7 @@
 
 #include "sql/datetime.h"
 #include "sql/func_int.h"
+#include "sql/interval.h"
 #include "sql/numeric.h"
 
 FUNC_KERNEL(func__int_compare)
@@ -98,5 +99,49 @@ FUNC_KERNEL(func__date_timestamp_compare)
         FUNC_BINARY_LOOP(int64_t, ints, uint8_t, out->bools, r = order_is(date_compare_timestamp(x, y), wanted));
     else
         FUNC_BINARY_LOOP(int64_t, ints, uint8_t, out->bools, r = order_is(-date_compare_timestamp(y, x), wanted));
+    return 0;
+}
+
+/* A date or a timestamp as a moment, by the session's zone; what lies beyond the last moment comes after all finite ones. */
+static int as_moment(struct eval_env *env, Oid type, int64_t value, int64_t *moment)
+{
+    int64_t local = value;
+
+    *moment = value;
+    if (type == TYPE_TIMESTAMPTZ)
+        return 0;
+    if (type == TYPE_DATE) {
+        bool beyond = date_is_finite(value) && value > TIMESTAMP_END / TIMESTAMP_DAY;
+        if (beyond) {
+            *moment = TIMESTAMP_INFINITY - 1;
+            return 0;
+        }
+        if (date_to_timestamp(env->op, value, &local) != 0)
+            return OP_FAILED;
+    }
+    *moment = timestamp_is_finite(local) ? local - zone_offset_of_local(time_style_of(env->op)->zone, local) * TIMESTAMP_SECOND : local;
+    return 0;
+}
+
+FUNC_KERNEL(func__moment_compare)
+{
+    enum func_order wanted = (enum func_order)func->detail;
+    for (int i = 0; i < count; i++) {
+        int row = selection ? selection[i] : i;
+        struct datum a, b;
+        int64_t x, y;
+        vector_get(args[0], row, &a);
+        vector_get(args[1], row, &b);
+        if (as_moment(env, func->args[0], a.i, &x) != 0 || as_moment(env, func->args[1], b.i, &y) != 0)
+            return OP_FAILED;
+        out->bools[row] = order_is((x > y) - (x < y), wanted);
+    }
+    return 0;
+}
+
+FUNC_KERNEL(func__interval_compare)
+{
+    enum func_order wanted = (enum func_order)func->detail;
+    FUNC_BINARY_LOOP(struct bytes, bytes, uint8_t, out->bools, r = order_is(interval_compare(interval_get(x), interval_get(y)), wanted));
     return 0;
 }

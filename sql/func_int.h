@@ -9,6 +9,7 @@
 #define ISOLDE_SQL_FUNC_INT_H
 
 #include "sql/func.h"
+#include "sql/time_style.h"
 #include "sql/type_int.h"
 
 #define FUNC_KERNEL(name)                                                                                              \
@@ -128,6 +129,8 @@ FUNC_KERNEL(func__bool_compare);
 FUNC_KERNEL(func__bytes_compare);
 FUNC_KERNEL(func__numeric_compare);
 FUNC_KERNEL(func__date_timestamp_compare);      /* (date, timestamp) and (timestamp, date) */
+FUNC_KERNEL(func__moment_compare);              /* timestamptz with date or timestamp, either way */
+FUNC_KERNEL(func__interval_compare);
 
 /* ---- row functions ---- */
 #define FUNC_ROW(name) int name(const struct func_call *call, const struct datum *args, struct datum *out)
@@ -230,16 +233,59 @@ FUNC_ROW(func__transaction_time);
 FUNC_ROW(func__statement_time);
 FUNC_ROW(func__clock_time);
 FUNC_ROW(func__current_date);
+FUNC_ROW(func__date_add_time);
+FUNC_ROW(func__time_add_date);
+FUNC_ROW(func__moment_add);
+FUNC_ROW(func__moment_add_reversed);
+FUNC_ROW(func__moment_subtract_interval);
+FUNC_ROW(func__moment_subtract);
+FUNC_ROW(func__time_add);
+FUNC_ROW(func__time_add_reversed);
+FUNC_ROW(func__time_subtract_interval);
+FUNC_ROW(func__time_subtract);
+FUNC_ROW(func__time_make);
+FUNC_ROW(func__timestamp_make);
+FUNC_ROW(func__interval_add);
+FUNC_ROW(func__interval_negate);
+FUNC_ROW(func__interval_plus);
+FUNC_ROW(func__interval_subtract);
+FUNC_ROW(func__interval_multiply);
+FUNC_ROW(func__interval_multiply_reversed);
+FUNC_ROW(func__interval_divide);
+FUNC_ROW(func__interval_justify_hours);
+FUNC_ROW(func__interval_justify_days);
+FUNC_ROW(func__interval_justify);
+FUNC_ROW(func__interval_make);
+FUNC_ROW(func__overlaps);
+FUNC_ROW(func__local_timestamp);
+FUNC_ROW(func__local_time);
+FUNC_ROW(func__timestamp_from_epoch);
+/* func_zone.c */
+FUNC_ROW(func__at_zone);
+FUNC_ROW(func__at_offset);
+/* func_extract.c */
+FUNC_ROW(func__extract_timestamp);
+FUNC_ROW(func__extract_date);
+FUNC_ROW(func__extract_time);
+FUNC_ROW(func__extract_interval);
+FUNC_ROW(func__truncate_timestamp);
+FUNC_ROW(func__truncate_moment);
+FUNC_ROW(func__truncate_interval);
+FUNC_ROW(func__age);
+FUNC_ROW(func__age_today);
 /* func_system.c; func->detail: what the function does. */
 enum { ADVISORY_SHARED = 1, ADVISORY_TRANSACTION = 2, ADVISORY_TRY = 4, ADVISORY_UNLOCK = 8, ADVISORY_ALL = 16 };
 FUNC_KERNEL(func__advisory);
 FUNC_ROW(func__version);
 FUNC_ROW(func__current_schema);
 FUNC_ROW(func__typeof);
+FUNC_ROW(func__format_type);
 
 /* ---- help for row functions ---- */
 /* Room for a result's bytes; NULL after having reported 53200 or, beyond 1 GiB, 54000. */
 uint8_t *func__room(struct eval_env *env, size_t len) MUST_CHECK;
+/* The zone of this name, 22023 when there is none.  An offset such as +05:30 is east of UTC, or, for POSIX, west. */
+int func__zone(const struct func_call *call, struct bytes name, bool posix, const struct zone **zone) MUST_CHECK;
 /* As a cast to text does (boolean is true, not t). */
 int func__as_text(struct eval_env *env, struct sql_type type, const struct datum *value, struct bytes *text) MUST_CHECK;
 

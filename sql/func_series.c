@@ -1,9 +1,10 @@
 /*
- * func_series.c -- generate_series: the rows of an arithmetic progression.
+ * func_series.c -- generate_series: the rows of an arithmetic progression, of numbers or of moments.
  */
 #include <string.h>
 
 #include "sql/func_int.h"
+#include "sql/interval.h"
 #include "sql/numeric.h"
 
 struct func_series {
@@ -13,6 +14,7 @@ struct func_series {
     int size;
     struct bytes number, number_last, number_step;      /* decimals, in `arena` */
     int direction;
+    struct interval interval;           /* the step between moments */
     struct arena *arena;
 };
 
@@ -72,6 +74,18 @@ static int open_numeric(struct op *op, const struct datum *args, int arg_count, 
     return 0;
 }
 
+static int open_moments(struct op *op, const struct datum *args, struct func_series *series)
+{
+    series->at = args[0].i;
+    series->last = args[1].i;
+    series->interval = interval_get(args[2].s);
+    series->direction = interval_compare(series->interval, (struct interval){ 0 });
+    if (series->direction == 0)
+        return op_fail(op, "22023", "step size cannot equal zero");
+    series->done = series->direction > 0 ? series->at > series->last : series->at < series->last;
+    return 0;
+}
+
 int func_series_open(struct op *op, const struct func *func, const struct datum *args, int arg_count,
                      struct arena *arena, struct func_series **series)
 {
@@ -85,6 +99,8 @@ int func_series_open(struct op *op, const struct func *func, const struct datum 
             (*series)->done = true;
             return 0;
         }
+    if (func->result == TYPE_TIMESTAMP || func->result == TYPE_TIMESTAMPTZ)
+        return open_moments(op, args, *series);
     return func->result == TYPE_NUMERIC ? open_numeric(op, args, arg_count, *series) : open_int(op, args, arg_count,
                                                                                                 *series);
 }
@@ -110,12 +126,26 @@ static int next_numbers(struct op *op, struct func_series *series, int most, str
     return 0;
 }
 
+static int next_moments(struct op *op, struct func_series *series, int most, struct vector *out, int *count)
+{
+    const struct zone *zone = series->type == TYPE_TIMESTAMPTZ ? time_style_of(op)->zone : NULL;
+    while (*count < most && !series->done) {
+        out->ints[(*count)++] = series->at;
+        if (timestamp_add_interval(op, series->at, series->interval, zone, &series->at) != 0)
+            return OP_FAILED;
+        series->done = series->direction > 0 ? series->at > series->last : series->at < series->last;
+    }
+    return 0;
+}
+
 int func_series_next(struct op *op, struct func_series *series, int most, struct vector *out, int *count)
 {
     *count = 0;
     out->has_nulls = false;
     if (series->type == TYPE_NUMERIC)
         return next_numbers(op, series, most, out, count);
+    if (series->type == TYPE_TIMESTAMP || series->type == TYPE_TIMESTAMPTZ)
+        return next_moments(op, series, most, out, count);
     next_ints(series, most, out, count);
     return 0;
 }

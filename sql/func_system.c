@@ -26,6 +26,20 @@ FUNC_ROW(func__typeof)
     return 0;
 }
 
+/* A type's name with its modifier, as SQL writes it; "???" for a type that is not. */
+FUNC_ROW(func__format_type)
+{
+    int32_t modifier = args[1].null ? -1 : (int32_t)args[1].i;
+    out->null = args[0].null;
+    if (out->null)
+        return 0;
+    const char *text = args[0].i == 0 ? "-" : type_format(call->env->arena, (struct sql_type){ (Oid)args[0].i, modifier });
+    if (!text)
+        return op_out_of_memory(call->env->op);
+    set_text(text, out);
+    return 0;
+}
+
 /* Each row is a call, in the order of the rows. */
 FUNC_KERNEL(func__advisory)
 {

@@ -23,6 +23,7 @@
 #include <string.h>
 
 #include "sql/grammar.h"
+#include "sql/interval.h"
 #include "sql/parse.h"
 #include "src/base/mem.h"
 
@@ -57,6 +58,7 @@
 %nonassoc LESS GREATER EQUAL LESS_EQUALS GREATER_EQUALS NOT_EQUALS.
 %nonassoc BETWEEN IN LIKE NOT_LA.
 %nonassoc ESCAPE.
+%nonassoc OVERLAPS.
 %nonassoc IDENT.
 %left OP OPERATOR.
 %left PLUS MINUS.

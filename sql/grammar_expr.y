@@ -95,7 +95,27 @@ sql_type(A) ::= TIME(T) length(M) zone(Z). {
     A->modifier_count = M.modifier_count;
     A->modifiers[0] = M.modifiers[0];
 }
-sql_type(A) ::= INTERVAL(T). { A = parse__type(p, T.position, "interval"); }
+/* The fields of an interval stand behind a literal, not before it. */
+typename(A) ::= INTERVAL(T) interval_fields(F). { A = parse__interval_type(p, T.position, F, NULL); }
+typename(A) ::= INTERVAL(T) LP ICONST(N) RP. { A = parse__interval_type(p, T.position, INTERVAL_ALL, &N); }
+typename(A) ::= INTERVAL(T) seconds(F) LP ICONST(N) RP. { A = parse__interval_type(p, T.position, F, &N); }
+%type interval_fields {int}
+interval_fields(A) ::= . { A = INTERVAL_ALL; }
+interval_fields(A) ::= YEAR. { A = INTERVAL_YEAR; }
+interval_fields(A) ::= MONTH. { A = INTERVAL_MONTH; }
+interval_fields(A) ::= DAY. { A = INTERVAL_DAY; }
+interval_fields(A) ::= HOUR. { A = INTERVAL_HOUR; }
+interval_fields(A) ::= MINUTE. { A = INTERVAL_MINUTE; }
+interval_fields(A) ::= YEAR TO MONTH. { A = INTERVAL_YEAR | INTERVAL_MONTH; }
+interval_fields(A) ::= DAY TO HOUR. { A = INTERVAL_DAY | INTERVAL_HOUR; }
+interval_fields(A) ::= DAY TO MINUTE. { A = INTERVAL_DAY | INTERVAL_HOUR | INTERVAL_MINUTE; }
+interval_fields(A) ::= HOUR TO MINUTE. { A = INTERVAL_HOUR | INTERVAL_MINUTE; }
+interval_fields(A) ::= seconds(F). { A = F; }
+%type seconds {int}
+seconds(A) ::= SECOND. { A = INTERVAL_SECOND; }
+seconds(A) ::= DAY TO SECOND. { A = INTERVAL_DAY | INTERVAL_HOUR | INTERVAL_MINUTE | INTERVAL_SECOND; }
+seconds(A) ::= HOUR TO SECOND. { A = INTERVAL_HOUR | INTERVAL_MINUTE | INTERVAL_SECOND; }
+seconds(A) ::= MINUTE TO SECOND. { A = INTERVAL_MINUTE | INTERVAL_SECOND; }
 %type zone {bool}
 zone(A) ::= . { A = false; }
 zone(A) ::= WITH_LA TIME ZONE. { A = true; }
@@ -106,7 +126,13 @@ zone(A) ::= WITHOUT TIME ZONE. { A = false; }
 %type a_expr {struct ast_expr *}
 a_expr(A) ::= c_expr(E). { A = E; }
 a_expr(A) ::= a_expr(L) TYPECAST(T) typename(N). { A = parse__cast(p, T.position, L, N); }
-a_expr(A) ::= a_expr(L) AT(T) TIME ZONE a_expr. [AT] { A = L; parse__refuse(p, T.position, "AT TIME ZONE"); }
+a_expr(A) ::= a_expr(L) AT(T) TIME ZONE a_expr(R). [AT] {
+    struct expr_list args;
+    LIST_ONE(args, R);
+    LIST_ADD(args, L);
+    A = parse__spelled_call(p, &T, "timezone", &args);
+}
+a_expr(A) ::= a_expr(L) OVERLAPS(T) a_expr(R). [OVERLAPS] { A = parse__overlaps(p, &T, L, R); }
 a_expr(A) ::= PLUS(T) a_expr(R). [UMINUS] { A = parse__operator(p, &T, NULL, R); }
 a_expr(A) ::= MINUS(T) a_expr(R). [UMINUS] { A = parse__negate(p, &T, R); }
 a_expr(A) ::= a_expr(L) PLUS(T) a_expr(R). [PLUS] { A = parse__operator(p, &T, L, R); }
@@ -292,6 +318,15 @@ constant(A) ::= function_name(N) SCONST(T). {
     A = parse__typed_literal(p, type, &T);
 }
 constant(A) ::= sql_type(N) SCONST(T). { A = parse__typed_literal(p, N, &T); }
+constant(A) ::= INTERVAL(N) SCONST(T) interval_fields(F). {
+    A = parse__typed_literal(p, parse__interval_type(p, N.position, F, NULL), &T);
+}
+constant(A) ::= INTERVAL(N) SCONST(T) seconds(F) LP ICONST(P) RP. {
+    A = parse__typed_literal(p, parse__interval_type(p, N.position, F, &P), &T);
+}
+constant(A) ::= INTERVAL(N) LP ICONST(P) RP SCONST(T). {
+    A = parse__typed_literal(p, parse__interval_type(p, N.position, INTERVAL_ALL, &P), &T);
+}
 
 %type case {struct ast_expr *}
 case(A) ::= CASE(T) case_arg(B) when_list(L) case_else(E) END. {
@@ -370,16 +405,28 @@ spelled(A) ::= LOCALTIMESTAMP(T). {
     A = parse__expr(p, AST_CLOCK, T.position);
     A->call.name = T.text;
 }
-spelled(A) ::= CURRENT_TIMESTAMP(T) LP ICONST RP. {
+spelled(A) ::= LOCALTIME(T). {
     A = parse__expr(p, AST_CLOCK, T.position);
     A->call.name = T.text;
-    parse__refuse(p, T.position, "A precision of timestamps");
 }
-spelled(A) ::= LOCALTIMESTAMP(T) LP ICONST RP. {
-    A = parse__expr(p, AST_CLOCK, T.position);
-    A->call.name = T.text;
-    parse__refuse(p, T.position, "A precision of timestamps");
+spelled(A) ::= CURRENT_TIMESTAMP(T) LP ICONST(N) RP. { A = parse__rounded_clock(p, &T, "timestamptz", &N); }
+spelled(A) ::= LOCALTIMESTAMP(T) LP ICONST(N) RP. { A = parse__rounded_clock(p, &T, "timestamp", &N); }
+spelled(A) ::= LOCALTIME(T) LP ICONST(N) RP. { A = parse__rounded_clock(p, &T, "time", &N); }
+spelled(A) ::= EXTRACT(T) LP time_field(F) FROM a_expr(E) RP. {
+    struct expr_list args;
+    LIST_ONE(args, F);
+    LIST_ADD(args, E);
+    A = parse__spelled_call(p, &T, "extract", &args);
 }
+%type time_field {struct ast_expr *}
+time_field(A) ::= SCONST(T). { A = parse__constant(p, AST_STRING, &T); }
+time_field(A) ::= IDENT(T). { A = parse__constant(p, AST_STRING, &T); }
+time_field(A) ::= YEAR(T). { A = parse__constant(p, AST_STRING, &T); }
+time_field(A) ::= MONTH(T). { A = parse__constant(p, AST_STRING, &T); }
+time_field(A) ::= DAY(T). { A = parse__constant(p, AST_STRING, &T); }
+time_field(A) ::= HOUR(T). { A = parse__constant(p, AST_STRING, &T); }
+time_field(A) ::= MINUTE(T). { A = parse__constant(p, AST_STRING, &T); }
+time_field(A) ::= SECOND(T). { A = parse__constant(p, AST_STRING, &T); }
 spelled(A) ::= CAST(T) LP a_expr(E) AS typename(N) RP. { A = parse__cast(p, T.position, E, N); }
 spelled(A) ::= COALESCE(T) LP expr_list(L) RP. { A = parse__args(p, AST_COALESCE, &T, &L); }
 spelled(A) ::= GREATEST(T) LP expr_list(L) RP. { A = parse__args(p, AST_GREATEST, &T, &L); }

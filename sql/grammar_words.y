@@ -70,12 +70,14 @@ unreserved(A) ::= FORWARD(A).
 unreserved(A) ::= BACKWARD(A).
 unreserved(A) ::= PRIOR(A).
 
+unreserved_as(A) ::= YEAR(A).  unreserved_as(A) ::= MONTH(A).  unreserved_as(A) ::= DAY(A).  unreserved_as(A) ::= HOUR(A).
+unreserved_as(A) ::= MINUTE(A).  unreserved_as(A) ::= SECOND(A).
 unreserved_as(A) ::= FILTER(A).  unreserved_as(A) ::= VARYING(A).  unreserved_as(A) ::= WITHOUT(A).
 unreserved_as(A) ::= WORD_UNRESERVED_AS(A).
 
 column_word(A) ::= BETWEEN(A).  column_word(A) ::= BIGINT(A).  column_word(A) ::= BIT(A).
 column_word(A) ::= BOOLEAN(A).  column_word(A) ::= COALESCE(A).  column_word(A) ::= DEC(A).
-column_word(A) ::= DECIMAL(A).  column_word(A) ::= EXISTS(A).  column_word(A) ::= FLOAT(A).
+column_word(A) ::= DECIMAL(A).  column_word(A) ::= EXISTS(A).  column_word(A) ::= EXTRACT(A).  column_word(A) ::= FLOAT(A).
 column_word(A) ::= GREATEST(A).  column_word(A) ::= INT(A).  column_word(A) ::= INTEGER(A).
 column_word(A) ::= INTERVAL(A).  column_word(A) ::= LEAST(A).  column_word(A) ::= NATIONAL(A).
 column_word(A) ::= NCHAR(A).  column_word(A) ::= NULLIF(A).  column_word(A) ::= NUMERIC(A).
@@ -91,14 +93,15 @@ type_word(A) ::= INNER(A).  type_word(A) ::= IS(A).  type_word(A) ::= JOIN(A).  
 type_word(A) ::= LIKE(A).  type_word(A) ::= NATURAL(A).  type_word(A) ::= OUTER(A).  type_word(A) ::= RIGHT(A).
 type_word(A) ::= VERBOSE(A).  type_word(A) ::= WORD_TYPE(A).
 
-type_word_as(A) ::= ISNULL(A).  type_word_as(A) ::= NOTNULL(A).  type_word_as(A) ::= WORD_TYPE_AS(A).
+type_word_as(A) ::= ISNULL(A).  type_word_as(A) ::= NOTNULL(A).  type_word_as(A) ::= OVERLAPS(A).  type_word_as(A) ::= WORD_TYPE_AS(A).
 
 reserved(A) ::= ALL(A).  reserved(A) ::= ANALYZE(A).  reserved(A) ::= AND(A).  reserved(A) ::= ANY(A).
 reserved(A) ::= ASC(A).  reserved(A) ::= ASYMMETRIC(A).  reserved(A) ::= BOTH(A).  reserved(A) ::= CASE(A).
 reserved(A) ::= CAST(A).  reserved(A) ::= CHECK(A).  reserved(A) ::= CONSTRAINT(A).  reserved(A) ::= CURRENT_DATE(A).
 reserved(A) ::= CURRENT_TIMESTAMP(A).  reserved(A) ::= DEFAULT(A).  reserved(A) ::= DEFERRABLE(A).  reserved(A) ::= DESC(A).
 reserved(A) ::= DISTINCT(A).  reserved(A) ::= DO(A).  reserved(A) ::= ELSE(A).  reserved(A) ::= END(A).
-reserved(A) ::= FALSE(A).  reserved(A) ::= IN(A).  reserved(A) ::= LEADING(A).  reserved(A) ::= LOCALTIMESTAMP(A).
+reserved(A) ::= FALSE(A).  reserved(A) ::= IN(A).  reserved(A) ::= LEADING(A).  reserved(A) ::= LOCALTIME(A).
+reserved(A) ::= LOCALTIMESTAMP(A).
 reserved(A) ::= NOT(A).  reserved(A) ::= NULL(A).  reserved(A) ::= ONLY(A).  reserved(A) ::= OR(A).
 reserved(A) ::= PRIMARY(A).  reserved(A) ::= SELECT(A).  reserved(A) ::= SOME(A).  reserved(A) ::= SYMMETRIC(A).
 reserved(A) ::= TABLE(A).  reserved(A) ::= THEN(A).  reserved(A) ::= TRAILING(A).  reserved(A) ::= TRUE(A).

@@ -87,6 +87,8 @@ struct ast_expr *parse__expr(struct parse *p, enum ast_expr_kind kind, int posit
 struct ast_word *parse__word(struct parse *p, const struct token *token);
 struct ast_name *parse__name(struct parse *p, const struct word_list *parts);
 struct ast_type *parse__type(struct parse *p, int position, const char *name);
+/* fields: INTERVAL_ALL or some of interval.h's; precision may be NULL. */
+struct ast_type *parse__interval_type(struct parse *p, int position, int fields, const struct token *precision);
 struct ast_type *parse__float_type(struct parse *p, int position, const struct token *precision);
 int64_t parse__integer(struct parse *p, const struct token *token);
 
@@ -109,6 +111,9 @@ struct ast_expr *parse__in(struct parse *p, const struct token *token, struct as
 struct ast_expr *parse__any(struct parse *p, const struct token *operator_token, const struct token *quantifier,
                             struct ast_expr *left, struct ast_select *select);
 struct ast_expr *parse__cast(struct parse *p, int position, struct ast_expr *arg, struct ast_type *type);
+struct ast_expr *parse__overlaps(struct parse *p, const struct token *operator, struct ast_expr *left, struct ast_expr *right);
+/* CURRENT_TIMESTAMP(3) and the like. */
+struct ast_expr *parse__rounded_clock(struct parse *p, const struct token *clock, const char *type, const struct token *precision);
 struct ast_expr *parse__typed_literal(struct parse *p, struct ast_type *type, const struct token *literal);
 struct ast_expr *parse__call(struct parse *p, const struct word_list *name, const struct expr_list *args);
 struct ast_expr *parse__spelled_call(struct parse *p, const struct token *token, const char *name, const struct expr_list *args);

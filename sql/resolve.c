@@ -197,12 +197,6 @@ static bool is_foreign(const char *name)
     return false;
 }
 
-/* Operators that PostgreSQL also has for types that are not numbers and that this engine has not: two unknown arguments cannot agree on one. */
-static bool is_shared(const char *name, int arg_count)
-{
-    return strcmp(name, "*") == 0 || strcmp(name, "/") == 0 || (arg_count == 1 && strcmp(name, "-") == 0);
-}
-
 static int fail_operator(struct binder *b, const char *name, const struct expr *left, const struct expr *right, int position,
                          bool several)
 {
@@ -240,9 +234,7 @@ __attribute__((noinline)) int bind__operator(struct binder *b, const char *name,
             if (candidates[i].args[0] == known && candidates[i].args[1] == known)
                 chosen = i;
     }
-    if (chosen < 0 && types[0] == TYPE_UNKNOWN && types[1] == TYPE_UNKNOWN && is_shared(name, arg_count))
-        chosen = -2;
-    else if (chosen < 0)
+    if (chosen < 0)
         chosen = resolve__choose(candidates, count, types, arg_count);
     if (chosen < 0)
         return fail_operator(b, name, left, right, position, chosen == -2);

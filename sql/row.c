@@ -35,6 +35,7 @@
 
 #include "src/base/endian.h"
 #include "src/base/mem.h"
+#include "sql/interval.h"
 #include "sql/numeric.h"
 
 /* How a column stands in a value. */
@@ -60,7 +61,7 @@ static enum store_kind store_kind(Oid type)
 /* Whether a key gives the value back exactly. */
 static bool lossless(Oid type)
 {
-    return type != TYPE_NUMERIC && type != TYPE_FLOAT4 && type != TYPE_FLOAT8;
+    return type != TYPE_NUMERIC && type != TYPE_INTERVAL && type != TYPE_FLOAT4 && type != TYPE_FLOAT8;
 }
 
 void row_settle(struct table_def *table)
@@ -96,6 +97,8 @@ static void put_key_column(struct key_builder *key, Oid type, const struct datum
     case FORM_BYTES:
         if (type == TYPE_NUMERIC)
             numeric_put_key(key, value->s, flags);
+        else if (type == TYPE_INTERVAL)
+            interval_put_key(key, interval_get(value->s), flags);
         else
             key_put_bytes(key, value->s, flags);
         break;

@@ -50,7 +50,8 @@ int session_open(struct op *op, struct database *database, struct session **out)
         return OP_FAILED;
     }
     txn_tell_rows(session->txn, change_describe_row);
-    if (settings_open(op, session) != 0) {
+    session->time_style.zones = zone_cache_new(op);
+    if (!session->time_style.zones || settings_open(op, session) != 0) {
         session_close(session);
         return OP_FAILED;
     }
@@ -72,6 +73,7 @@ void session_close(struct session *session)
     catalog__end(session);
     fkey_close(session);
     settings_close(session);
+    zone_cache_free(session->time_style.zones);
     txn_session_close(session->txn);
     mem_free(session->view.local);
     mem_free(session->view.touched);
@@ -81,6 +83,7 @@ void session_close(struct session *session)
 }
 
 struct txn_session *session_txn(struct session *session) { return session->txn; }
+const struct time_style *session_time_style(const struct session *session) { return &session->time_style; }
 struct database *session_database(struct session *session) { return session->database; }
 const struct plan_options *session_plan_options(struct session *session) { return &session->plan_options; }
 int64_t session_transaction_time(const struct session *session) { return session->transaction_time; }

@@ -31,6 +31,8 @@ void database_set_sync(struct database *database, enum txn_sync sync);
 int session_open(struct op *op, struct database *database, struct session **session) MUST_CHECK;
 void session_close(struct session *session);
 struct txn_session *session_txn(struct session *session);
+/* For the op of the session's statements. */
+const struct time_style *session_time_style(const struct session *session);
 struct database *session_database(struct session *session);
 char session_transaction_status(const struct session *session);     /* 'I', 'T', 'E' */
 const struct plan_options *session_plan_options(struct session *session);

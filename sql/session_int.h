@@ -8,6 +8,7 @@
 #include "sql/catalog_int.h"
 #include "sql/session.h"
 #include "sql/settings.h"
+#include "sql/time_style.h"
 
 enum block_state {
     BLOCK_NONE,         /* each statement is a transaction (or, in a group, all of them together) */
@@ -27,6 +28,7 @@ struct session {
     struct txn_session *txn;
     struct catalog_view view;
     struct settings settings;
+    struct time_style time_style;
     struct plan_options plan_options;
     uint64_t plan_stamp;            /* changes with every setting: plans made before are not used again */
 
@@ -112,5 +114,11 @@ int ddl_drop_index(struct op *op, struct session *session, const struct ast_drop
 int ddl_alter_table(struct op *op, struct session *session, const struct ast_alter *statement) MUST_CHECK;
 int ddl_rename(struct op *op, struct session *session, const struct ast_rename *statement) MUST_CHECK;
 int ddl_truncate(struct op *op, struct session *session, const struct ast_truncate *statement) MUST_CHECK;
+
+/* settings_time.c: canonical texts of DateStyle and TimeZone, and their effects. */
+int settings__check_date_style(struct op *op, const struct session *session, const char *value, const char **canonical) MUST_CHECK;
+void settings__apply_date_style(struct session *session, const char *value);
+int settings__check_time_zone(struct op *op, struct session *session, const char *value, const char **canonical) MUST_CHECK;
+void settings__apply_time_zone(struct session *session, const char *value);
 
 #endif

@@ -54,6 +54,8 @@ static const struct setting_spec specs[SETTING_COUNT] = {
     [SETTING_ENABLE_SORT] = {"enable_sort", "on", "The planner may sort.", KIND_BOOL},
     [SETTING_EXTRA_FLOAT_DIGITS] = {"extra_float_digits", "1", "Digits of floating-point values; always the shortest exact ones.",
                                     KIND_SPECIAL},
+    [SETTING_INTERVALSTYLE] = {"IntervalStyle", "postgres", "The display format for interval values.", KIND_CHOICE,
+                               "postgres|postgres_verbose|sql_standard|iso_8601"},
     [SETTING_LOCK_TIMEOUT] = {"lock_timeout", "0", "The longest wait for a lock.", KIND_MILLISECONDS, NULL, 0, INT32_MAX},
     [SETTING_MAX_TRANSACTION_LOG] = {"max_transaction_log", "0", "The most log that a transaction may write; 0 is no limit.",
                                      KIND_KILOBYTES, NULL, 0, INT64_C(1) << 40},
@@ -80,7 +82,7 @@ static const char *const refused[] = {
     "enable_gathermerge", "enable_incremental_sort", "enable_material", "enable_memoize", "enable_parallel_append",
     "enable_parallel_hash", "enable_partitionwise_aggregate", "enable_partitionwise_join", "enable_tidscan",
     "escape_string_warning", "fsync", "geqo", "hash_mem_multiplier", "idle_in_transaction_session_timeout", "idle_session_timeout",
-    "intervalstyle", "jit", "lc_collate", "lc_ctype", "lc_messages", "lc_monetary", "lc_numeric", "lc_time", "log_min_messages",
+    "jit", "lc_collate", "lc_ctype", "lc_messages", "lc_monetary", "lc_numeric", "lc_time", "log_min_messages",
     "log_statement", "maintenance_work_mem", "max_connections", "max_parallel_workers", "max_parallel_workers_per_gather", "max_wal_size",
     "parallel_setup_cost", "parallel_tuple_cost", "plan_cache_mode", "random_page_cost", "role", "row_security", "seq_page_cost",
     "session_replication_role", "shared_buffers", "temp_buffers", "temp_tablespaces", "transform_null_equals", "wal_level",
@@ -300,11 +302,9 @@ static int check_search_path(struct op *op, const char *value, const char *squee
     return 0;
 }
 
-static int check_special(struct op *op, enum setting_id id, const char *value, const char **canonical)
+static int check_special(struct op *op, struct session *session, enum setting_id id, const char *value, const char **canonical)
 {
     static const char *const encodings[] = {"utf8", "utf-8", "unicode"};
-    static const char *const styles[] = {"iso", "iso,mdy", "iso,us", "mdy", "mdy,iso"};
-    static const char *const zones[] = {"utc", "etc/utc", "gmt", "z", "zulu", "universal", "0"};
     static const char *const digits[] = {"1", "2", "3"};
     const char *word = squeeze(op, value);
     bool on;
@@ -316,9 +316,9 @@ static int check_special(struct op *op, enum setting_id id, const char *value, c
     case SETTING_CLIENT_ENCODING:
         return one_of(word, encodings, COUNT_OF(encodings)) ? 0 : unsupported(op, id, value, "Texts are UTF-8.");
     case SETTING_DATESTYLE:
-        return one_of(word, styles, COUNT_OF(styles)) ? 0 : unsupported(op, id, value, "The date style is ISO, MDY.");
+        return settings__check_date_style(op, session, value, canonical);
     case SETTING_TIMEZONE:
-        return one_of(word, zones, COUNT_OF(zones)) ? 0 : unsupported(op, id, value, "The time zone is UTC.");
+        return settings__check_time_zone(op, session, value, canonical);
     case SETTING_EXTRA_FLOAT_DIGITS:
         *canonical = value;
         return one_of(word, digits, COUNT_OF(digits)) ? 0
@@ -334,14 +334,14 @@ static int check_special(struct op *op, enum setting_id id, const char *value, c
     }
 }
 
-static int check(struct op *op, enum setting_id id, const char *value, const char **canonical)
+static int check(struct op *op, struct session *session, enum setting_id id, const char *value, const char **canonical)
 {
     switch (specs[id].kind) {
     case KIND_BOOL: return check_bool(op, id, value, canonical);
     case KIND_CHOICE: return check_choice(op, id, value, canonical);
     case KIND_MILLISECONDS: return check_amount(op, id, value, time_units, canonical);
     case KIND_KILOBYTES: return check_amount(op, id, value, memory_units, canonical);
-    case KIND_SPECIAL: return check_special(op, id, value, canonical);
+    case KIND_SPECIAL: return check_special(op, session, id, value, canonical);
     case KIND_FIXED: return op_fail(op, "55P02", "parameter \"%s\" cannot be changed", specs[id].name);
     case KIND_TEXT: break;
     }
@@ -376,12 +376,17 @@ static int64_t amount_of(const struct session *session, enum setting_id id, cons
 
 void settings_apply(struct session *session, enum setting_id id)
 {
+    static const enum interval_style interval_styles[] = {INTERVAL_STYLE_POSTGRES, INTERVAL_STYLE_VERBOSE, INTERVAL_STYLE_SQL,
+                                                          INTERVAL_STYLE_ISO};
     static const enum txn_sync syncs[] = {TXN_SYNC_FULL, TXN_SYNC_NORMAL, TXN_SYNC_OFF};
     const char *value = session->settings.value[id];
     struct plan_options *plan = &session->plan_options;
     bool on = strcmp(value, "on") == 0;
 
     switch (id) {
+    case SETTING_DATESTYLE: settings__apply_date_style(session, value); break;
+    case SETTING_TIMEZONE: settings__apply_time_zone(session, value); break;
+    case SETTING_INTERVALSTYLE: session->time_style.interval = interval_styles[choice_index(id, value)]; break;
     case SETTING_CLIENT_MIN_MESSAGES: session->min_messages = choice_index(id, value); break;
     case SETTING_DEADLOCK_TIMEOUT: txn_set_deadlock_timeout(session->txn, (uint64_t)amount_of(session, id, time_units) * 1000); break;
     case SETTING_ENABLE_BITMAPSCAN: plan->enable_bitmapscan = on; break;
@@ -453,7 +458,7 @@ int settings_set(struct op *op, struct session *session, enum setting_id id, con
         return set_mode(op, session, id, value);
     }
     if (specs[id].kind == KIND_FIXED || value) {
-        if (check(op, id, value ? value : "", &canonical) != 0)
+        if (check(op, session, id, value ? value : "", &canonical) != 0)
             return OP_FAILED;
     } else {
         canonical = settings->initial[id];

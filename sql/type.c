@@ -10,7 +10,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "sql/datetime.h"
+#include "sql/interval.h"
 #include "sql/numeric.h"
 #include "sql/type.h"
 #include "src/base/hash.h"
@@ -27,8 +27,10 @@ static const struct type_info types[] = {
     { TYPE_UNKNOWN, "unknown", "unknown", 'X', false, -2 },
     { TYPE_VARCHAR, "character varying", "varchar", 'S', false, -1 },
     { TYPE_DATE, "date", "date", 'D', false, 4 },
+    { TYPE_TIME, "time without time zone", "time", 'D', false, 8 },
     { TYPE_TIMESTAMP, "timestamp without time zone", "timestamp", 'D', false, 8 },
     { TYPE_TIMESTAMPTZ, "timestamp with time zone", "timestamptz", 'D', true, 8 },
+    { TYPE_INTERVAL, "interval", "interval", 'T', true, 16 },
     { TYPE_NUMERIC, "numeric", "numeric", 'N', false, -1 },
     { TYPE_RECORD, "record", "record", 'P', false, -1 },
     { TYPE_ANY, "\"any\"", "any", 'P', false, 4 },
@@ -47,10 +49,9 @@ static const struct {
 /* What PostgreSQL has and Isolde has not. */
 static const char *const foreign[] = {
     "abstime", "aclitem", "bit", "bit varying", "box", "bpchar", "bytea", "char", "character", "cid", "cidr",
-    "circle", "cstring", "daterange", "inet", "int4range", "int8range", "interval", "json", "jsonb", "jsonpath",
+    "circle", "cstring", "daterange", "inet", "int4range", "int8range", "json", "jsonb", "jsonpath",
     "line", "lseg", "macaddr", "macaddr8", "money", "name", "national character", "nchar", "numrange", "path",
-    "pg_lsn", "point", "polygon", "regclass", "regproc", "regtype", "tid", "time", "time with time zone",
-    "time without time zone", "timetz", "tsquery", "tsrange", "tstzrange", "tsvector", "uuid", "varbit", "xid",
+    "pg_lsn", "point", "polygon", "regclass", "regproc", "regtype", "tid", "time with time zone", "timetz", "tsquery", "tsrange", "tstzrange", "tsvector", "uuid", "varbit", "xid",
     "xml", "bigserial", "serial", "smallserial", "serial4", "serial8", "serial2",
 };
 
@@ -98,6 +99,15 @@ const char *type_format(struct arena *arena, struct sql_type type)
         return arena_printf(arena, "timestamp(%d) without time zone", (int)type.modifier);
     case TYPE_TIMESTAMPTZ:
         return arena_printf(arena, "timestamp(%d) with time zone", (int)type.modifier);
+    case TYPE_TIME:
+        return arena_printf(arena, "time(%d) without time zone", (int)type.modifier);
+    case TYPE_INTERVAL: {
+        const char *fields = interval_fields_name(interval_modifier_fields(type.modifier));
+        int precision = interval_modifier_precision(type.modifier);
+        fields = fields ? fields : "";
+        return precision == INTERVAL_FULL_PRECISION ? arena_printf(arena, "interval%s", fields)
+                                                    : arena_printf(arena, "interval%s(%d)", fields, precision);
+    }
     default:
         return info->name;
     }
@@ -123,6 +133,8 @@ int type_compare(Oid oid, const struct datum *a, const struct datum *b)
 {
     if (oid == TYPE_NUMERIC)
         return numeric_compare(a->s, b->s);
+    if (oid == TYPE_INTERVAL)
+        return interval_compare(interval_get(a->s), interval_get(b->s));
     switch (type_form(oid)) {
     case FORM_BOOL: return (int)a->b - (int)b->b;
     case FORM_INT64: return (a->i > b->i) - (a->i < b->i);
@@ -136,6 +148,10 @@ uint64_t type_hash(Oid oid, const struct datum *value)
 {
     if (oid == TYPE_NUMERIC)
         return numeric_hash(value->s);
+    if (oid == TYPE_INTERVAL) {
+        __int128 span = interval_span(interval_get(value->s));
+        return hash_u64((uint64_t)span ^ (uint64_t)(span >> 64));
+    }
     switch (type_form(oid)) {
     case FORM_BOOL: return hash_u64(value->b);
     case FORM_INT64: return hash_u64((uint64_t)value->i);

@@ -23,15 +23,16 @@ enum type_oid {
 /* How values of a type stand in a vector. */
 enum type_form {
     FORM_BOOL,      /* uint8_t 0 or 1 */
-    FORM_INT64,     /* smallint, integer, bigint, oid; date (days) and timestamp(tz) (us) since 2000-01-01 */
+    FORM_INT64,     /* smallint, integer, bigint, oid; date (days) and timestamp(tz) (us) since 2000-01-01; time (us) */
     FORM_DOUBLE,    /* real (rounded to float), double precision */
-    FORM_BYTES,     /* struct bytes: text, varchar, char(n), unknown, numeric (numeric.h's packed form) */
+    FORM_BYTES,     /* struct bytes: text, varchar, char(n), unknown; numeric, interval in their packed forms */
 };
 
 /* A column's or an expression's type. */
 struct sql_type {
     Oid oid;
-    int32_t modifier;       /* PostgreSQL's typmod: -1 none; varchar n + 4; numeric ((p << 16) | s) + 4 */
+    int32_t modifier;       /* PostgreSQL's typmod: -1 none; varchar n + 4; numeric ((p << 16) | s) + 4; time, timestamp:
+                               digits of a second; interval: interval.h */
 };
 
 /* One value outside of vectors: constants, parameters, API. */
@@ -69,7 +70,7 @@ static inline enum type_form type_form(Oid oid)
     case TYPE_BOOL:
         return FORM_BOOL;
     case TYPE_INT2: case TYPE_INT4: case TYPE_INT8: case TYPE_OID:
-    case TYPE_DATE: case TYPE_TIMESTAMP: case TYPE_TIMESTAMPTZ:
+    case TYPE_DATE: case TYPE_TIME: case TYPE_TIMESTAMP: case TYPE_TIMESTAMPTZ:
         return FORM_INT64;
     case TYPE_FLOAT4: case TYPE_FLOAT8:
         return FORM_DOUBLE;

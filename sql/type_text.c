@@ -3,9 +3,11 @@
  *
  * These are what literals, COPY, casts to and from text and the client's result columns go through.
  */
+#include <assert.h>
 #include <string.h>
 
 #include "sql/datetime.h"
+#include "sql/interval.h"
 #include "sql/numeric.h"
 #include "sql/type_int.h"
 
@@ -55,6 +57,14 @@ int type_parse(struct op *op, struct sql_type type, struct bytes text, struct ar
         return date_parse(op, text, &value->i);
     case TYPE_TIMESTAMP: case TYPE_TIMESTAMPTZ:
         return timestamp_parse(op, text, type.oid == TYPE_TIMESTAMPTZ, type.modifier, &value->i);
+    case TYPE_TIME:
+        return time_parse(op, text, type.modifier, &value->i);
+    case TYPE_INTERVAL: {
+        struct interval interval;
+        if (interval_parse(op, text, type.modifier, &interval) != 0)
+            return OP_FAILED;
+        return interval_put(op, arena, interval, &value->s);
+    }
     case TYPE_NUMERIC: {
         struct bytes parsed;
         if (numeric_parse(op, arena, text, &parsed) != 0)
@@ -93,7 +103,8 @@ static int keep(struct op *op, struct arena *arena, const char *text, size_t len
 
 int type_print(struct op *op, struct sql_type type, const struct datum *value, struct arena *arena, struct bytes *text)
 {
-    char fixed[DATETIME_TEXT_MAX];
+    char fixed[INTERVAL_TEXT_MAX];
+    static_assert((int)DATETIME_TEXT_MAX <= (int)INTERVAL_TEXT_MAX, "room for every type of fixed size");
     switch (type.oid) {
     case TYPE_BOOL:
         *text = (struct bytes){ (const uint8_t *)(value->b ? "t" : "f"), 1 };
@@ -103,9 +114,13 @@ int type_print(struct op *op, struct sql_type type, const struct datum *value, s
     case TYPE_FLOAT4: case TYPE_FLOAT8:
         return keep(op, arena, fixed, type__print_double(value->d, type.oid == TYPE_FLOAT4, fixed), text);
     case TYPE_DATE:
-        return keep(op, arena, fixed, date_print(value->i, fixed), text);
+        return keep(op, arena, fixed, date_print(value->i, time_style_of(op), fixed), text);
     case TYPE_TIMESTAMP: case TYPE_TIMESTAMPTZ:
-        return keep(op, arena, fixed, timestamp_print(value->i, type.oid == TYPE_TIMESTAMPTZ, fixed), text);
+        return keep(op, arena, fixed, timestamp_print(value->i, type.oid == TYPE_TIMESTAMPTZ, time_style_of(op), fixed), text);
+    case TYPE_TIME:
+        return keep(op, arena, fixed, time_print(value->i, fixed), text);
+    case TYPE_INTERVAL:
+        return keep(op, arena, fixed, interval_print(interval_get(value->s), time_style_of(op)->interval, fixed), text);
     case TYPE_NUMERIC:
         return numeric_print(op, arena, value->s, text);
     case TYPE_TEXT: case TYPE_VARCHAR: case TYPE_UNKNOWN: case TYPE_VOID:

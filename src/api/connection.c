@@ -40,6 +40,7 @@ static int connect_to(struct op *op, struct isolde_db *db, struct isolde_conn **
     }
     op_init(&conn->op);
     conn->op.cancel = txn_cancel_flag(session_txn(conn->session));
+    conn->op.time_style = session_time_style(conn->session);
     session_on_notice(conn->session, give_notice, conn);
     txn_on_wait(session_txn(conn->session), tell_wait, conn);
     os_mutex_lock(&db->latch);

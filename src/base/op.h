@@ -17,6 +17,7 @@
 #include "src/base/arena.h"
 #include "src/base/types.h"
 
+struct time_style;
 enum { OP_OK = 0, OP_FAILED = -1 };
 
 struct op_error {
@@ -34,6 +35,7 @@ struct op {
     struct op_error error;
     bool sealed;                /* a later op_fail came: what it adds is not about the error reported */
     struct arena arena;         /* scratch of this operation; texts of the error live here too */
+    const struct time_style *time_style;    /* how the session reads and writes times (sql/time_style.h); NULL: the usual way */
     const atomic_bool *cancel;  /* NULL, or set by another thread to interrupt; see op_check_cancel */
     int latches;                /* debug builds: held by the thread at op_init */
 };

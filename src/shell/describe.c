@@ -121,48 +121,6 @@ static bool list_relations(struct shell *shell, const char *kinds, const char *t
 
 /* ---- \d NAME: one table or index -------------------------------------------------------------------------- */
 
-/* pg_type.typname and pg_attribute.atttypmod as SQL writes them. */
-static void add_type(struct text *out, const char *name, int modifier)
-{
-    static const struct { const char *name, *sql; } types[] = {
-        { "bool", "boolean" }, { "int2", "smallint" }, { "int4", "integer" }, { "int8", "bigint" }, { "float4", "real" },
-        { "float8", "double precision" }, { "varchar", "character varying" }, { "bpchar", "character" },
-        { "timestamp", "timestamp without time zone" }, { "timestamptz", "timestamp with time zone" },
-    };
-    char suffix[40] = "";
-    for (size_t i = 0; i < sizeof types / sizeof types[0]; i++)
-        if (strcmp(types[i].name, name) == 0)
-            name = types[i].sql;
-    text_puts(out, name);
-    if (modifier >= 4 && strcmp(name, "numeric") == 0)
-        snprintf(suffix, sizeof suffix, "(%d,%d)", (modifier - 4) >> 16, (((modifier - 4) & 0x7ff) ^ 1024) - 1024);
-    else if (modifier >= 4)
-        snprintf(suffix, sizeof suffix, "(%d)", modifier - 4);
-    text_puts(out, suffix);
-}
-
-/* Replaces the two columns (typname, typmod) at `column` by the type's name, leaving the second empty and unused. */
-static void merge_type_columns(struct result *result, int column)
-{
-    int columns = result->columns - 1;
-    for (size_t r = 0; r < result->rows; r++) {
-        char **from = result->values + r * (size_t)result->columns, **to = result->values + r * (size_t)columns;
-        struct text type = { 0 };
-        add_type(&type, from[column], from[column + 1] ? atoi(from[column + 1]) : -1);
-        free(from[column]);
-        free(from[column + 1]);
-        from[column] = type.data;
-        for (int c = 0; c < columns; c++)
-            to[c] = from[c <= column ? c : c + 1];
-    }
-    free(result->names[column + 1]);
-    for (int c = column + 1; c < columns; c++)
-        result->names[c] = result->names[c + 1];
-    result->columns = columns;
-    for (int c = 0; c < columns; c++)
-        result->right[c] = false;
-}
-
 /* The columns of a relation, for names by number. */
 static bool column_names(struct shell *shell, struct result *names, const char *oid)
 {
@@ -362,14 +320,15 @@ static bool describe_table(struct shell *shell, const char *oid, const char *sch
     struct print_options options = shell->print;
     struct text title = { 0 }, footer = { 0 };
     bool good = query(shell, &result,
-        "SELECT a.attname AS \"Column\", t.typname AS \"Type\", a.atttypmod, '' AS \"Collation\","
+        "SELECT a.attname AS \"Column\", pg_catalog.format_type(a.atttypid, a.atttypmod) AS \"Type\", '' AS \"Collation\","
         " CASE WHEN a.attnotnull THEN 'not null' ELSE '' END AS \"Nullable\", CASE WHEN d.adbin IS NULL THEN '' WHEN a.attgenerated = 's'"
         " THEN 'generated always as (' || d.adbin || ') stored' ELSE d.adbin END AS \"Default\""
-        " FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid = a.atttypid"
+        " FROM pg_catalog.pg_attribute a"
         " LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum"
         " WHERE a.attrelid = %s AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum", oid);
     if (good) {
-        merge_type_columns(&result, 1);
+        for (int c = 0; c < result.columns; c++)
+            result.right[c] = false;
         text_puts(&title, "Table \"");
         text_puts(&title, schema);
         text_puts(&title, ".");
