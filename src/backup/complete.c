@@ -47,6 +47,22 @@ int backup__check_place(struct op *op, struct vfs *vfs, const char *path, bool o
     return result;
 }
 
+/* Is this what a power cut left of the first page, which is synced before anything else is written?  Then the file is no longer than that
+ * page, and the sector of the identity is either not there, or marked. */
+static int is_torn_beginning(struct op *op, struct os_file *file, const struct header_identity *identity, bool *torn)
+{
+    static const struct header_identity nothing;
+    uint64_t size;
+
+    *torn = false;
+    if (os_size(op, file, &size))
+        return OP_FAILED;
+    *torn = size <= PAGE_SIZE_MAX &&
+            (memcmp(identity, &nothing, sizeof(nothing)) == 0 ||
+             (memcmp(identity->magic, HEADER_MAGIC, sizeof(identity->magic)) == 0 && (identity->incompatible & HEADER_UNFINISHED)));
+    return OP_OK;
+}
+
 /* Was the file begun by a backup or a recovery?  An empty one may have been too; and one that is finished was only not given its name any
  * more, if it is a backup that was never opened, or a recovery of the database that is to be recovered now. */
 static int check_unfinished(struct op *op, struct os_file *file, const uint8_t *database_id)
@@ -57,6 +73,11 @@ static int check_unfinished(struct op *op, struct os_file *file, const uint8_t *
     if (os_read(op, file, 0, &identity, sizeof(identity), &got))
         return OP_FAILED;
     if (got == 0)
+        return OP_OK;
+    bool torn;
+    if (is_torn_beginning(op, file, &identity, &torn))
+        return OP_FAILED;
+    if (torn)
         return OP_OK;
     op_init(&probe);
     struct header_slot slot;

@@ -367,7 +367,7 @@ int main(void)
     struct db db;
     struct vfs *disk = fault_vfs_new(1);
 
-    seed = number_of_run("SEED", 1);
+    seed = number_of_run("SEED", 7);    /* which found a first page of which only some sectors were there */
     count = number_of_run("COUNT", 1);
     printf("cuts seed=%" PRIu64 "\n", seed);
     if (went_well(&db.op, open_db(&db, disk, "app.db", 0), "create") && went_well(&db.op, create_tree(&db), "create") &&
