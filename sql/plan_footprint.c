@@ -80,19 +80,6 @@ static struct expr *outer_to_cell(void *arg, struct op *op, const struct expr *e
     return cell;
 }
 
-struct needed {
-    uint64_t *bits;
-    int range;
-};
-
-static void need_column(void *arg, const struct expr *column)
-{
-    struct needed *needed = arg;
-
-    if (column->range == needed->range)
-        needed->bits[column->column / 64] |= (uint64_t)1 << column->column % 64;
-}
-
 static int add_conditions(struct op *op, struct planner *planner, const struct condition_list *list, struct judge *judge,
                           struct needed *needed, struct cell_list *cells, struct footprint_plan *footprint)
 {
@@ -101,7 +88,7 @@ static int add_conditions(struct op *op, struct planner *planner, const struct c
     for (int i = 0; i < list->count; i++) {
         const struct expr *expr = list->items[i]->expr;
         if (!expr_walk(expr, visit_testable, judge)) {
-            plan__columns(expr, 0, need_column, needed);
+            plan__columns(expr, 0, plan__need_column, needed);
             continue;
         }
         struct expr *copy = plan__copy(op, planner, expr);
@@ -139,15 +126,15 @@ static int read_columns(struct op *op, struct planner *planner, const struct joi
         memcpy(needed->bits, problem->used[range], words * 8);
     } else {
         for (int i = 0; i < query->set_count; i++)
-            plan__columns(query->set_values[i], 0, need_column, needed);
+            plan__columns(query->set_values[i], 0, plan__need_column, needed);
         for (int i = 0; i < planner->returning_count; i++)
-            plan__columns(planner->returning[i].expr, 0, need_column, needed);
+            plan__columns(planner->returning[i].expr, 0, plan__need_column, needed);
     }
     for (int i = 0; i < problem->conditions.count; i++)
-        plan__columns(problem->conditions.items[i]->expr, 0, need_column, needed);
+        plan__columns(problem->conditions.items[i]->expr, 0, plan__need_column, needed);
     for (int i = 0; i < problem->item_count; i++)
         for (int j = 0; j < problem->items[i].on.count; j++)
-            plan__columns(problem->items[i].on.items[j]->expr, 0, need_column, needed);
+            plan__columns(problem->items[i].on.items[j]->expr, 0, plan__need_column, needed);
     return OP_OK;
 }
 

@@ -429,12 +429,7 @@ static int gives_order(const struct join_problem *problem, int range, const stru
 
 /* ---- nodes ---------------------------------------------------------------------------------------- */
 
-struct needed {
-    uint64_t *bits;
-    int range;
-};
-
-static void need_column(void *arg, const struct expr *column)
+void plan__need_column(void *arg, const struct expr *column)
 {
     struct needed *needed = arg;
 
@@ -454,12 +449,12 @@ static int needed_columns(struct matcher *m, struct join_item *item, const struc
         return OP_FAILED;
     memcpy(needed.bits, problem->used[m->range], words * 8);
     for (int i = 0; i < problem->conditions.count; i++)
-        plan__columns(problem->conditions.items[i]->expr, 0, need_column, &needed);
+        plan__columns(problem->conditions.items[i]->expr, 0, plan__need_column, &needed);
     for (int i = 0; i < problem->item_count; i++)
         for (int j = 0; j < problem->items[i].on.count; j++)
-            plan__columns(problem->items[i].on.items[j]->expr, 0, need_column, &needed);
+            plan__columns(problem->items[i].on.items[j]->expr, 0, plan__need_column, &needed);
     for (int i = 0; i < filters->count; i++)
-        plan__columns(filters->items[i]->expr, 0, need_column, &needed);
+        plan__columns(filters->items[i]->expr, 0, plan__need_column, &needed);
     for (int i = 0; i < m->table->column_count; i++)
         if (needed.bits[i / 64] >> i % 64 & 1)
             (*wanted)[(*count)++] = i;

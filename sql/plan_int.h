@@ -429,4 +429,11 @@ int plan__distinct(struct op *op, struct planner *planner, struct query *query, 
 /* plan_set.c: UNION, INTERSECT and EXCEPT, before ORDER BY and LIMIT */
 int plan__set_operation(struct op *op, struct planner *planner, struct query *query, double goal, struct plan_node **result) MUST_CHECK;
 
+/* The columns of one range, as bits; for plan__columns. */
+struct needed {
+    uint64_t *bits;
+    int range;
+};
+void plan__need_column(void *arg, const struct expr *column);
+
 #endif
