@@ -173,6 +173,7 @@ static void the_file_below_cannot_be_removed_or_renamed(void **state)
     bool there;
     assert_int_equal(os_exists(&op, upper, "other", &there), OP_OK);
     assert_true(there);
+    os_vfs_destroy(vfs);
     assert_int_equal(os_shadow_new(&op, lower, "none", upper, "changes2", &vfs), OP_FAILED);
     op_reset(&op);
     os_vfs_destroy(upper);
