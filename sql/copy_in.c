@@ -14,6 +14,7 @@
 
 #include "sql/advisory.h"
 #include "sql/copy_int.h"
+#include "sql/lexer.h"
 #include "sql/fkey.h"
 #include "sql/ddl_int.h"
 #include "src/base/mem.h"
@@ -176,6 +177,8 @@ static int insert_record(struct op *op, struct copy *copy)
         struct datum *value = &copy->values[column->index];
         if (copy->fields[i].null)
             *value = (struct datum){.null = true};
+        else if (lexer_check_text(op, copy->fields[i].text) != 0)
+            return at_line(op, copy);
         else if (type_parse(op, column->type, copy->fields[i].text, &copy->row, value) != 0)
             return at_column(op, copy, column, &copy->fields[i]);
         else

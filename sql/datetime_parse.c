@@ -453,7 +453,7 @@ static enum verdict settle_date(struct moment_text *text, int64_t *date)
 static enum verdict settle_time(struct moment_text *text, int64_t *micros)
 {
     if (text->meridian != MERIDIAN_NONE) {
-        if (text->hour < 1 || text->hour > 12)
+        if (text->hour > 12)
             return OUT_OF_RANGE;
         text->hour = text->hour % 12 + (text->meridian == MERIDIAN_PM ? 12 : 0);
     }

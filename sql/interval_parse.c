@@ -255,7 +255,7 @@ static enum verdict read_clock(struct reading *r, const char *at)
         parts[1] = parts[0];
         parts[0] = 0;
     }
-    if (parts[1] > 59 || parts[2] > 60 || parts[0] > INT32_MAX)
+    if (parts[1] > 59 || parts[2] > 60 || parts[0] > INT64_MAX / TIMESTAMP_SECOND)
         return TOO_LARGE;
     unsigned bits = 1u << UNIT_HOUR | 1u << UNIT_MINUTE | 1u << UNIT_SECOND;
     if (r->seen & bits)
@@ -327,8 +327,6 @@ static enum verdict read_tokens(struct reading *r)
             if (unit == UNIT_NONE)
                 return BAD_SYNTAX;
             if (unit == UNIT_AGO) {
-                if (i != r->count - 1)
-                    return BAD_SYNTAX;
                 ago = true;
                 unit = UNIT_NONE;
             }
@@ -411,7 +409,7 @@ static enum verdict read_iso(struct reading *r, const char *at)
         int64_t whole;
         double fraction;
         if (*at == 'T' || *at == 't') {
-            if (time || at[1] == '\0')
+            if (time)
                 return BAD_SYNTAX;
             time = true;
             at++;
@@ -429,7 +427,7 @@ static enum verdict read_iso(struct reading *r, const char *at)
         if (verdict != FINE)
             return verdict;
     }
-    return r->seen ? FINE : BAD_SYNTAX;
+    return r->seen || time ? FINE : BAD_SYNTAX;
 }
 
 /* ---- the door ------------------------------------------------------------------------------------- */

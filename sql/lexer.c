@@ -91,6 +91,23 @@ static int check_utf8(struct op *op, const char *text, size_t len, int *characte
     return OP_OK;
 }
 
+int lexer_check_text(struct op *op, struct bytes text)
+{
+    size_t i = 0;
+
+    while (i < text.len) {
+        if (text.data[i] - 1u < 0x7f) {     /* ASCII, and no zero byte */
+            i++;
+            continue;
+        }
+        size_t n = utf8_length(text.data + i, text.len - i);
+        if (n == 0)
+            return fail_encoding(op, text.data + i, text.len - i);
+        i += n;
+    }
+    return OP_OK;
+}
+
 /* Position of byte `at`, which is not before any that was asked for. */
 static int locate(struct lexer *lexer, size_t at, int *position)
 {

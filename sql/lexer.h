@@ -50,4 +50,7 @@ int lexer_unicode(struct lexer *lexer, struct token *token, char escape) MUST_CH
 /* Fails with `message at or near "token"`. */
 int lexer_fail(struct lexer *lexer, const struct token *token, const char *message);
 
+/* Text that the database stores is UTF-8 without zero bytes: 22021. */
+int lexer_check_text(struct op *op, struct bytes text) MUST_CHECK;
+
 #endif

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "sql/prepared_int.h"
+#include "sql/lexer.h"
 #include "src/base/mem.h"
 
 /* Bytes are kept in the parameter's own buffer. */
@@ -96,14 +97,6 @@ static int convert_text(struct op *op, Oid from, const struct datum *value, stru
     return 0;
 }
 
-/* Text that the database stores is UTF-8 without zero bytes. */
-static int check_text(struct op *op, struct bytes text)
-{
-    if (memchr(text.data, 0, text.len))
-        return op_fail(op, "22021", "invalid byte sequence for encoding \"UTF8\": 0x00");
-    return 0;
-}
-
 int prepared_bind(struct op *op, struct prepared *prepared, int n, Oid type, const struct datum *value)
 {
     struct sql_type target = prepared->param_types[n - 1];
@@ -119,7 +112,7 @@ int prepared_bind(struct op *op, struct prepared *prepared, int n, Oid type, con
     bool same = type == target.oid || (type == TYPE_TEXT && target.oid == TYPE_VARCHAR && target.modifier < 0);
     if (!same && !type_info(type))
         return op_fail(op, "0A000", "values of this type are not supported as parameters");
-    if (type == TYPE_TEXT && check_text(op, value->s) != 0)
+    if (type == TYPE_TEXT && lexer_check_text(op, value->s) != 0)
         return OP_FAILED;
     if (same && type_form(type) != FORM_BYTES)
         out = *value;

@@ -118,3 +118,4 @@ RESET DateStyle;
 RESET TimeZone;
 INSERT INTO defaults VALUES (2);
 SELECT * FROM defaults ORDER BY a;
+SELECT interval '2562047788:00:54.775807', interval '9223372036854775807 us', timestamp '2020-01-01 00:30 PM', interval 'PT', interval '1 day ago ago';

@@ -28,4 +28,11 @@ COPY t FROM STDIN;
 \.
 \copy (select count(*) from t) to stdout
 SELECT count(*) FROM t;
+copy t (id, name) from stdin;
+10	ÿ
+\.
+copy t (id, name) from stdin with csv;
+11,aÃz
+\.
+SELECT count(*) FROM t;
 DROP TABLE t;

@@ -42,6 +42,26 @@ static void a_null_in_a_not_null_column_shows_the_failing_row(void **state)
     assert_string_equal(isolde_error_column(isolde_error(f->conn)), "name");
 }
 
+static void text_that_is_no_utf8_is_refused_on_every_way_in(void **state)
+{
+    static const struct { const char *text; int64_t len; } bad[] = { { "\xff\xfe", 2 }, { "a\0b", 3 }, { "\xc3", 1 }, { "\xed\xa0\x80", 3 } };
+    struct fixture *f = *state;
+    isolde_stmt *stmt;
+
+    run(f->conn, "CREATE TABLE t (a text)");
+    assert_int_equal(isolde_prepare(f->conn, "INSERT INTO t VALUES ($1)", -1, &stmt), ISOLDE_OK);
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        bool taken = isolde_bind_text(stmt, 1, bad[i].text, bad[i].len) == ISOLDE_OK && isolde_step(stmt) == ISOLDE_DONE;
+        assert_false(taken);
+        assert_string_equal(isolde_error_sqlstate(isolde_error(f->conn)), "22021");
+        isolde_reset(stmt);
+    }
+    assert_int_equal(isolde_bind_text(stmt, 1, "gr\xc3\xbcn", -1), ISOLDE_OK);
+    assert_int_equal(isolde_step(stmt), ISOLDE_DONE);
+    assert_int_equal(isolde_finalize(stmt), ISOLDE_OK);
+    expect(f->conn, "SELECT a, length(a) FROM t", "gr\xc3\xbcn|4");
+}
+
 static void an_update_never_meets_a_row_twice(void **state)
 {
     struct fixture *f = *state;
@@ -476,7 +496,8 @@ int main(void)
 #define test(name) cmocka_unit_test_setup_teardown(name, open_memory, close_memory)
     const struct CMUnitTest tests[] = {
         test(insert_fills_in_defaults_and_nulls), test(a_duplicate_key_names_constraint_and_value),
-        test(a_null_in_a_not_null_column_shows_the_failing_row), test(an_update_never_meets_a_row_twice),
+        test(a_null_in_a_not_null_column_shows_the_failing_row), test(text_that_is_no_utf8_is_refused_on_every_way_in),
+        test(an_update_never_meets_a_row_twice),
         test(keys_are_checked_row_by_row), test(returning_and_set_may_hold_subqueries),
         test(definitions_belong_to_their_transaction), test(names_are_chosen_as_postgresql_chooses_them),
         test(a_unique_index_is_refused_over_duplicates), test(an_index_is_built_over_many_rows_of_every_type),
