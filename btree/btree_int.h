@@ -145,6 +145,7 @@ struct store {
     struct os_mutex graves_mutex;       /* RANK_BTREE_GRAVES: one thread at a time frees a buried chain */
     _Atomic bool walking_graves;        /* one thread at a time walks the graveyard */
     _Atomic TreeId next_tree;
+    _Atomic unsigned drops;         /* trees that are being dropped at once, without a grave: a watch that begins now does not know them */
     _Atomic bool has_graves;
     struct ghost_pages {
         PageNo *pages;

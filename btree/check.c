@@ -495,7 +495,20 @@ static int descend(struct check *check, struct promise *promise, bool *arrived)
 
 /* ---- trees ---------------------------------------------------------------------------------------- */
 
-/* Whether what looked wrong twice in the same way is damage: it is not, when the tree has gone, or is being freed. */
+/* Is the tree being freed, from its right edge? */
+static int look_for_trim(struct check *check)
+{
+    check->trimmed = watch_is_dropping(check->store, check->tree->id);
+    if (!check->trimmed && is_buried(check, check->tree->id, &check->trimmed) != OP_OK) {
+        if (strcmp(check->op->error.sqlstate, "XX001") != 0)
+            return OP_FAILED;
+        op_clear_error(check->op);
+    }
+    return OP_OK;
+}
+
+/* Whether what looked wrong twice in the same way is damage: it is not, when the tree has gone, or is being freed, or may be and has to be
+ * looked at again.  The directory is asked last: a tree whose freeing ends before that is not there any more. */
 static int confirm(struct check *check, bool *gone, bool *wrong)
 {
     PageNo root = 0;
@@ -503,6 +516,9 @@ static int confirm(struct check *check, bool *gone, bool *wrong)
     *wrong = true;
     if (check->tree->id < FIRST_USER_TREE)
         return OP_OK;
+    if (check->suspect_edge && !check->trimmed && look_for_trim(check) != OP_OK)
+        return OP_FAILED;
+    bool drops = check->suspect_edge && atomic_load(&check->store->drops) > 0;
     if (directory_look_up(check->op, check->store, check->tree->id, &root) != OP_OK) {
         if (strcmp(check->op->error.sqlstate, "XX001") != 0)
             return OP_FAILED;
@@ -510,16 +526,7 @@ static int confirm(struct check *check, bool *gone, bool *wrong)
         root = check->tree->root;
     }
     *gone = root != check->tree->root;
-    if (!*gone && check->suspect_edge && !check->trimmed) {
-        check->trimmed = watch_is_dropping(check->store, check->tree->id);
-        if (!check->trimmed && is_buried(check, check->tree->id, &check->trimmed) != OP_OK) {
-            if (strcmp(check->op->error.sqlstate, "XX001") != 0)
-                return OP_FAILED;
-            op_clear_error(check->op);
-        }
-        *wrong = !check->trimmed;
-    }
-    *wrong = *wrong && !*gone;
+    *wrong = !*gone && !drops && !(check->suspect_edge && check->trimmed);
     return OP_OK;
 }
 

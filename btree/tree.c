@@ -464,7 +464,7 @@ int btree__drop_step(struct op *op, struct btree *tree, bool *gone)
     return drop_rest(op, tree, &path);
 }
 
-int btree_drop(struct op *op, struct store *store, TreeId tree_id)
+static int drop_whole(struct op *op, struct store *store, TreeId tree_id)
 {
     PageNo root;
     struct btree *tree;
@@ -480,4 +480,12 @@ int btree_drop(struct op *op, struct store *store, TreeId tree_id)
             return OP_FAILED;
     forget(store, tree_id);
     return OP_OK;
+}
+
+int btree_drop(struct op *op, struct store *store, TreeId tree_id)
+{
+    atomic_fetch_add(&store->drops, 1);
+    int result = drop_whole(op, store, tree_id);
+    atomic_fetch_sub(&store->drops, 1);
+    return result;
 }
